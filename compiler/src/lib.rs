@@ -1,0 +1,16 @@
+//! SystemTap scripts to stpvm images.
+//!
+//! One way, no stage reaches back: [`syntax`] (text to AST) → [`resolve`]
+//! (tapsets, aliases, probe points) → [`types`] (typed program) → [`lower`]
+//! (registers, locks, costs) → [`bytecode`] (image). [`target`] answers what
+//! is known of the traced kernel; [`diag`] is how every stage reports;
+//! [`driver`] runs them in order.
+
+pub mod bytecode;
+pub mod diag;
+pub mod driver;
+pub mod lower;
+pub mod resolve;
+pub mod syntax;
+pub mod target;
+pub mod types;

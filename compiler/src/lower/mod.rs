@@ -1,0 +1,1 @@
+//! The typed program to registers, lock plan and action costs.

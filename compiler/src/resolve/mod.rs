@@ -1,0 +1,1 @@
+//! Tapset library, aliases, probe points, functions.

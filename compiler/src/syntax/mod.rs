@@ -1,0 +1,3 @@
+//! Text to AST: lexer and parser on nom, preprocessor, macros.
+
+pub mod ast;

@@ -1,0 +1,1 @@
+//! What is known of the traced machine: BTF, symbols, system calls.

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * platform.h - all that core/ may use from outside. The kernel build
+ * (__KERNEL__) takes it from kernel headers, the hosted build from libc.
+ * Nothing else of either may be named in core/.
+ */
+#ifndef STPVM_PLATFORM_H
+#define STPVM_PLATFORM_H
+#ifdef __KERNEL__
+#include <linux/types.h>
+#include <linux/string.h>
+#include <linux/kernel.h>
+#include <linux/math64.h>
+#include <linux/compiler.h>
+#define vm_noinline noinline
+#else
+#include <stdint.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <string.h>
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int8_t s8;
+typedef int16_t s16;
+typedef int32_t s32;
+typedef int64_t s64;
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define vm_noinline __attribute__((noinline))
+#ifndef notrace
+#define notrace
+#endif
+#endif
+#endif

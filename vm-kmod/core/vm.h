@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * vm.h - the machine as its two hosts (kernel/, user/) see it.
+ *
+ *   vm_load      flat image -> struct vm_prog   checks everything, takes no memory
+ *                                               but what `alloc` gives
+ *   vm_new       vm_prog -> struct vm           globals, maps, contexts per CPU
+ *   vm_run       run one handler on one CPU     no allocation, no sleep
+ *   vm_free
+ *
+ * core/ keeps no static state. A host provides the functions at the end.
+ *
+ * Locking: a host calls vm_run with a context (struct vm_ctx) that nobody
+ * else uses (it keeps a busy flag per CPU) and, in the kernel, with
+ * interrupts off. Global data is guarded by the lock sets of the image, taken
+ * with trylock and a bounded number of tries; per-CPU data by one lock per
+ * CPU. A handler that gets no lock is skipped: VM_SKIP_LOCK.
+ */
+#ifndef STPVM_VM_H
+#define STPVM_VM_H
+#include "image.h"
+#include "record.h"
+
+struct vm_prog;			/* a verified image (prog.h) */
+struct vm;			/* its data: globals, maps, statistics */
+struct vm_ctx;			/* what one running handler needs (one per CPU) */
+
+/* Where a probe hit, filled by the host before vm_run. */
+struct vm_hit {
+	const u64 *args;	/* raw arguments: value n is args[argmap[n]] */
+	const u8 *argmap;	/* 12 entries; map of a plain array: 0..11 */
+	void *regs;		/* machine registers, or NULL */
+	u64 retval;
+	u64 addr;		/* of the probe; 0 if none */
+	u64 caller;		/* return address, 0: look at regs */
+	u32 nargs;		/* how many of args may be read; others give 0 */
+	u32 flags;		/* VM_HIT_* */
+	s64 sysnr;		/* system call number or -1 */
+	void *host;		/* for the host's own helpers */
+};
+#define VM_HIT_USER	1	/* user code was interrupted */
+#define VM_HIT_RETURN	2
+#define VM_HIT_COMPAT	4	/* a 32-bit task's system call */
+
+/* result of vm_run */
+enum vm_result {
+	VM_OK,
+	VM_ERROR,		/* a script error; already sent as REC_ERROR */
+	VM_SKIP_LOCK,		/* no lock within MAXTRYLOCK */
+	VM_SKIP_COND,		/* the probe's condition is false */
+};
+
+/* why an image was refused */
+struct vm_fault {
+	s32 error;		/* errno, negative */
+	u32 rule;		/* verifier rule V_* (verify.h), 0 = container */
+	u32 func, pc;		/* where; ~0 if not in code */
+	char text[160];
+};
+
+/* aggregate, merged or of one CPU; buckets follow where there is a histogram */
+struct vm_agg {
+	s64 count, sum, min, max;
+	s64 mean, m2;		/* of @variance, scaled by its bit shift */
+};
+
+struct vm_figures {		/* memory, for -v */
+	u64 image, globals, contexts, rings;
+};
+
+/* -- life ---------------------------------------------------------------- */
+int vm_load(const void *flat, size_t len, u32 caps_allowed,
+	    struct vm_prog **out, struct vm_fault *fault);
+void vm_unload(struct vm_prog *p);
+const struct im_header *vm_header(const struct vm_prog *p);
+const struct im_probe *vm_probe(const struct vm_prog *p, u32 n);
+u32 vm_nprobes(const struct vm_prog *p);
+const char *vm_string(const struct vm_prog *p, u32 n);
+
+/* host: opaque pointer handed back to every host function below */
+int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out);
+void vm_free(struct vm *vm);
+void vm_memory(const struct vm *vm, struct vm_figures *out);
+struct vm_ctx *vm_ctx(struct vm *vm, u32 cpu);
+void *vm_host(struct vm *vm);
+/* memory for one CPU's rings (record.h), given by the host before the first run */
+void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl);
+
+/* -- running ------------------------------------------------------------- */
+enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit);
+/* set by exit(): the host looks after each run */
+bool vm_exiting(const struct vm *vm);
+/* a message of the host itself into the control ring */
+void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len);
+
+/* -- text: the one place where formats become bytes (also used by the loader) */
+/* REC_PRINT or REC_HIST body -> text. Returns the bytes written, at most cap;
+ * body is checked against len. `sym` turns IM_C_SYM integers into text. */
+size_t vm_render(const void *flat, const struct rec *r, char *out, size_t cap,
+		 size_t (*sym)(void *arg, u64 addr, char *out, size_t cap), void *arg);
+
+/* -- what the host provides ---------------------------------------------- */
+void *vmh_alloc(size_t n);			/* zeroed; may sleep; only at load */
+void vmh_free(void *p);
+u64 vmh_clock_real(void);			/* ns, safe in NMI */
+u64 vmh_clock_mono(void);
+u64 vmh_cycles(void);
+u32 vmh_random(void);
+u32 vmh_cpu(struct vm_ctx *c);
+void vmh_relax(u32 usec);			/* wait between two lock tries */
+int vmh_read_kernel(void *dst, u64 addr, size_t n);	/* 0 or negative errno, no faults */
+int vmh_read_user(void *dst, u64 addr, size_t n);
+int vmh_write_kernel(u64 addr, const void *src, size_t n);
+int vmh_write_user(u64 addr, const void *src, size_t n);
+/* integer facts: PID TID PPID UID ... by helper id; 0 where it has no meaning */
+s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit);
+/* text facts: EXECNAME, PEXECNAME ... ; returns the length, at most cap - 1 */
+size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap);
+s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok);
+size_t vmh_file_path(u64 file, char *out, size_t cap);
+void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
+/* records wait in a ring: wake the reader (watermark or control) */
+void vmh_wake(struct vm_ctx *c, bool urgent);
+
+#endif

@@ -1,0 +1,9 @@
+//! The stpvm machine, hosted in a process, and the tables that describe it.
+//!
+//! * [`isa`]: opcodes, helpers and limits, made from `core/*.def`
+//! * [`flat`]: the flat image that a machine loads (mirror of `core/image.h`)
+//!
+//! The C in `core/` is the same that the kernel module is made of.
+
+pub mod flat;
+pub mod isa;
