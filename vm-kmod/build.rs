@@ -194,7 +194,8 @@ fn build_core(root: &Path, out: &Path) {
     let mut sources = Vec::new();
     for dir in ["core", "user"] {
         println!("cargo:rerun-if-changed={}", root.join(dir).display());
-        for entry in fs::read_dir(root.join(dir)).unwrap() {
+        let Ok(entries) = fs::read_dir(root.join(dir)) else { continue };
+        for entry in entries {
             let path = entry.unwrap().path();
             println!("cargo:rerun-if-changed={}", path.display());
             if path.extension().is_some_and(|e| e == "c") {
