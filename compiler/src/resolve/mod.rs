@@ -1,1 +1,3 @@
-//! Tapset library, aliases, probe points, functions.
+//! Names to things: tapset files, aliases, probe points, functions, variables.
+
+pub mod target_api;

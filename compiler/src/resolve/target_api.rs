@@ -1,0 +1,159 @@
+//! What `resolve` asks of whoever knows the traced machine. The answers come
+//! from `target` (BTF, DWARF, symbol tables); tests answer from a table. In:
+//! probe points of the built-in kernel families and target variables as
+//! written. Out: places, and expressions over raw arguments, registers and
+//! memory. Nothing here knows aliases, script variables or types of scripts.
+
+use crate::diag::Diagnostic;
+use crate::syntax::ast;
+use crate::types::hir;
+
+/// A probe point of a family that only the traced machine can place. Patterns
+/// may hold `*`, `?` and `[…]`; the answer to one may be many places.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Query {
+    /// `kernel.function(…)` and `module("m").function(…)` with a suffix.
+    Function { module: Option<String>, spec: Spec, variant: Variant },
+    /// `kernel.statement(…)`, `module("m").statement(…)`; `nearest`: the suffix of that name.
+    Statement { module: Option<String>, spec: Spec, nearest: bool, absolute: bool },
+    /// `kprobe.function("f")`, `kprobe.module("m").function("f")`: symbols only, no types.
+    Kprobe { module: Option<String>, symbol: String, variant: Variant },
+    /// `kprobe.statement(ADDRESS).absolute`.
+    KprobeStatement { address: u64 },
+    /// `kernel.trace("event")`, `kernel.trace("system:event")`, also as `kernel.tracepoint`.
+    Tracepoint { pattern: String },
+    /// `__syscall("name")` and `.return`, `.compat`, `.compat.return`: the raw gate that the
+    /// syscall tapset stands on. `*` alone is every call through one place.
+    Syscall { name: String, compat: bool, ret: bool },
+}
+
+/// What `function(…)` and `statement(…)` take.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spec {
+    /// `f`, `f@file`, `f@file:line`, `f@file+offset`, with wildcards.
+    Pattern(String),
+    Address(u64),
+}
+
+/// Suffix of a function probe.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Variant {
+    /// None: entries, and instances inlined where debuginfo has them.
+    Plain,
+    Call,
+    Inline,
+    Exported,
+    Return {
+        maxactive: Option<u32>,
+    },
+    /// `.label("pattern")`
+    Label(String),
+    /// `.callee("pattern")`, `.callees` as `*`, `.callees(depth)`.
+    Callee {
+        pattern: String,
+        depth: Option<u32>,
+    },
+}
+
+/// One place that a [`Query`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetPlace {
+    pub place: hir::Place,
+    /// As `pp()` and `-l` name it: `kernel.function("vfs_read@fs/read_write.c:450").call`
+    /// with debuginfo, `kernel.function("vfs_read").call` without.
+    pub pp: String,
+    /// Name of the function or event, for `probefunc()` and messages.
+    pub name: String,
+    /// The target's own key for `variable`, opaque to everyone else.
+    pub handle: u32,
+    /// The entry of the same function, for a return place: where `$param` and `@entry` are evaluated.
+    pub entry: Option<Box<TargetPlace>>,
+}
+
+/// What a script does with a target variable.
+#[derive(Clone, Debug)]
+pub enum Access {
+    Read,
+    /// `&$x->y`
+    AddressOf,
+    /// `$x->y = value` (guru mode only; the target says so where it is off).
+    Write(Box<hir::Expr>),
+}
+
+/// Where the expression stands.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceContext<'a> {
+    /// `None` in functions that no probe lent its context: only `@cast` and `@var` mean something there.
+    pub at: Option<&'a TargetPlace>,
+    /// `-g`, or a file of the library.
+    pub guru: bool,
+}
+
+/// A variable as `-L` lists it: name and type as the source language writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVariable {
+    /// With its `$`.
+    pub name: String,
+    pub ty: String,
+}
+
+/// Knowledge of the traced machine.
+pub trait TargetVars {
+    /// Places of a probe point, in the order of addresses. An empty list means that the family is
+    /// served but nothing matches; `resolve` then says `no match` with [`Self::similar`] names. An
+    /// error is for what cannot be answered at all (no symbol table, no such module).
+    fn places(&self, query: &Query) -> Result<Vec<TargetPlace>, Diagnostic>;
+
+    /// Names near to one that did not match, the nearest first.
+    fn similar(&self, query: &Query) -> Vec<String>;
+
+    /// A target variable as an expression over the machine. `operands` are, in the order of the
+    /// text, the value of `@cast` and each `[index]` of the path; they may be used any number of
+    /// times (each is evaluated once). The type of the result is `Str` only for pretty printing.
+    /// Errors say what there is instead: fields, parameters, the package with debuginfo.
+    fn variable(
+        &self,
+        context: PlaceContext,
+        var: &ast::TargetVar,
+        operands: &[hir::Expr],
+        access: Access,
+    ) -> Result<hir::Expr, Diagnostic>;
+
+    /// What `variable` could answer at a place, for `-L` and "did you mean".
+    fn variables(&self, at: &TargetPlace) -> Vec<ListedVariable>;
+
+    /// A constant of the kernel's headers, for `@const` (enumerators, known macros).
+    fn constant(&self, name: &str) -> Option<i64>;
+}
+
+/// A machine of which nothing is known: what the hosted VM and tests start from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTarget;
+
+impl TargetVars for NoTarget {
+    fn places(&self, _: &Query) -> Result<Vec<TargetPlace>, Diagnostic> {
+        Err(unknown_machine("nothing is known of the traced kernel here"))
+    }
+    fn similar(&self, _: &Query) -> Vec<String> {
+        Vec::new()
+    }
+    fn variable(
+        &self,
+        _: PlaceContext,
+        var: &ast::TargetVar,
+        _: &[hir::Expr],
+        _: Access,
+    ) -> Result<hir::Expr, Diagnostic> {
+        Err(unknown_machine("target variables need a kernel with BTF or debuginfo").at(var.span))
+    }
+    fn variables(&self, _: &TargetPlace) -> Vec<ListedVariable> {
+        Vec::new()
+    }
+    fn constant(&self, _: &str) -> Option<i64> {
+        None
+    }
+}
+
+fn unknown_machine(message: &str) -> Diagnostic {
+    Diagnostic::error(crate::diag::Stage::Semantic, "no-target", message)
+}
