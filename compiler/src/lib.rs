@@ -14,3 +14,6 @@ pub mod resolve;
 pub mod syntax;
 pub mod target;
 pub mod types;
+
+/// Version of SystemTap whose language this is: `systemtap_v`, the default of `--compatible`, `stap -V`.
+pub const SYSTEMTAP_VERSION: &str = "5.6";

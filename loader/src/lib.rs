@@ -1,1 +1,5 @@
+//! What stands between a compiled script and its user.
+//!
+//! * [`cli`]: the options of `stap`
 
+pub mod cli;
