@@ -1,1 +1,14 @@
-//! What is known of the traced machine: BTF, symbols, system calls.
+//! What is known of the traced machine: types, symbols, tracepoints, system calls.
+//!
+//! In: files of the traced kernel (`/sys/kernel/btf`, `/proc/kallsyms`, `/boot`).
+//! Out: where a function is, what its parameters are, what a type looks like.
+//! The cheapest source that can answer is asked first, and only for what a
+//! script names. Never touches a device, never writes.
+
+pub mod btf;
+pub mod ctype;
+
+#[cfg(test)]
+mod btf_build;
+#[cfg(test)]
+mod btf_tests;

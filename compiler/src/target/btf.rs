@@ -1,0 +1,585 @@
+//! Reader of BTF, the kernel's own description of its types.
+//!
+//! In: `/sys/kernel/btf/vmlinux`, `/sys/kernel/btf/MODULE` (split BTF over the
+//! kernel's) or a file that holds the same bytes. Out: types by number and by
+//! name ([`TypeSource`]), signatures of functions. One pass notes where each
+//! type begins and chains those of one name; everything else is read when it
+//! is asked for. Every number in the file is checked before use: damaged BTF
+//! is an error, never a panic. Format: Documentation/bpf/btf.rst of the kernel.
+
+use super::ctype::{CType, Member, Param, Qualifier, RecordKind, Signature, TypeError, TypeRef, TypeSource};
+use memchr::memmem;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Kinds of `struct btf_type`.
+pub mod kind {
+    pub const INT: u32 = 1;
+    pub const PTR: u32 = 2;
+    pub const ARRAY: u32 = 3;
+    pub const STRUCT: u32 = 4;
+    pub const UNION: u32 = 5;
+    pub const ENUM: u32 = 6;
+    pub const FWD: u32 = 7;
+    pub const TYPEDEF: u32 = 8;
+    pub const VOLATILE: u32 = 9;
+    pub const CONST: u32 = 10;
+    pub const RESTRICT: u32 = 11;
+    pub const FUNC: u32 = 12;
+    pub const FUNC_PROTO: u32 = 13;
+    pub const VAR: u32 = 14;
+    pub const DATASEC: u32 = 15;
+    pub const FLOAT: u32 = 16;
+    pub const DECL_TAG: u32 = 17;
+    pub const TYPE_TAG: u32 = 18;
+    pub const ENUM64: u32 = 19;
+}
+
+const MAGIC: u16 = 0xeb9f;
+/// Chains are this many at most: a bound for damaged files that is far above any kernel.
+const MAX_TYPES: u32 = 1 << 24;
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BtfError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("damaged BTF: {0}")]
+    Damaged(String),
+    #[error("BTF of the other byte order")]
+    ByteOrder,
+    #[error("BTF version {0} is not known")]
+    Version(u8),
+}
+
+impl From<BtfError> for TypeError {
+    fn from(e: BtfError) -> Self {
+        TypeError::Damaged(e.to_string())
+    }
+}
+
+fn damaged<T>(what: impl Into<String>) -> Result<T, BtfError> {
+    Err(BtfError::Damaged(what.into()))
+}
+
+enum Bytes {
+    Mapped(memmap2::Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Self::Mapped(m) => m,
+            Self::Owned(v) => v,
+        }
+    }
+}
+
+/// One BTF: of the kernel, or of a module over the kernel's.
+pub struct Btf {
+    bytes: Bytes,
+    types_at: usize,
+    types_len: usize,
+    strings_at: usize,
+    strings_len: usize,
+    /// Offset in the type section of each own type; [0] is that of `first`.
+    offsets: Vec<u32>,
+    /// Number of the first own type: 1, or the count of the base.
+    first: u32,
+    /// String offsets below this one are the base's.
+    strings_base: u32,
+    /// Types by name offset: a bucket's newest index, then older ones.
+    buckets: Vec<u32>,
+    older: Vec<u32>,
+    base: Option<Arc<Btf>>,
+}
+
+impl std::fmt::Debug for Btf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Btf {{ types: {}.., count: {} }}", self.first, self.offsets.len())
+    }
+}
+
+/// A type as the file has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    pub name_off: u32,
+    pub kind: u32,
+    pub vlen: u32,
+    pub kind_flag: bool,
+    /// `size` or `type`, by kind.
+    pub word: u32,
+    /// What follows the common part.
+    pub rest: &'a [u8],
+}
+
+fn u16_at(b: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(b.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+fn u32_at(b: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(b.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// Bytes after the common 12 of a type of this kind.
+fn rest_len(kind: u32, vlen: u32) -> Option<usize> {
+    let vlen = vlen as usize;
+    Some(match kind {
+        kind::INT | kind::VAR | kind::DECL_TAG => 4,
+        kind::ARRAY => 12,
+        kind::STRUCT | kind::UNION | kind::DATASEC | kind::ENUM64 => 12 * vlen,
+        kind::ENUM | kind::FUNC_PROTO => 8 * vlen,
+        kind::PTR
+        | kind::FWD
+        | kind::TYPEDEF
+        | kind::VOLATILE
+        | kind::CONST
+        | kind::RESTRICT
+        | kind::FUNC
+        | kind::FLOAT
+        | kind::TYPE_TAG => 0,
+        _ => return None,
+    })
+}
+
+fn bucket(name_off: u32, mask: u32) -> usize {
+    (name_off.wrapping_mul(0x9e37_79b1) >> 12 & mask) as usize
+}
+
+impl Btf {
+    /// Opens a file of BTF; `base` is the kernel's for that of a module.
+    pub fn open(path: &Path, base: Option<Arc<Btf>>) -> Result<Self, BtfError> {
+        let io = |source| BtfError::Io { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(io)?;
+        // SAFETY: the map is private and read only. /sys/kernel/btf never changes
+        // under a reader; of a file that somebody truncates meanwhile the worst is
+        // SIGBUS, as for any mapped input.
+        let bytes = match unsafe { memmap2::Mmap::map(&file) } {
+            Ok(m) if !m.is_empty() => Bytes::Mapped(m),
+            // sysfs can be mapped only since Linux 6.16, and tells no true size before
+            _ => {
+                let mut v = Vec::with_capacity(6 << 20);
+                file.read_to_end(&mut v).map_err(io)?;
+                Bytes::Owned(v)
+            }
+        };
+        Self::index(bytes, base)
+    }
+
+    /// BTF that is in memory already.
+    pub fn from_bytes(bytes: Vec<u8>, base: Option<Arc<Btf>>) -> Result<Self, BtfError> {
+        Self::index(Bytes::Owned(bytes), base)
+    }
+
+    fn index(bytes: Bytes, base: Option<Arc<Btf>>) -> Result<Self, BtfError> {
+        let b = bytes.get();
+        match u16_at(b, 0) {
+            Some(MAGIC) => {}
+            Some(m) if m == MAGIC.swap_bytes() => return Err(BtfError::ByteOrder),
+            _ => return damaged("no BTF magic"),
+        }
+        match b.get(2) {
+            Some(1) => {}
+            Some(v) => return Err(BtfError::Version(*v)),
+            None => return damaged("no header"),
+        }
+        let word = |n: usize| u32_at(b, 4 + 4 * n).map(|v| v as usize);
+        let (Some(header), Some(type_off), Some(types_len), Some(str_off), Some(strings_len)) =
+            (word(0), word(1), word(2), word(3), word(4))
+        else {
+            return damaged("truncated header");
+        };
+        let part = |off: usize, len: usize| {
+            let at = header.checked_add(off)?;
+            (at.checked_add(len)? <= b.len()).then_some(at)
+        };
+        let Some(types_at) = part(type_off, types_len) else {
+            return damaged("types reach past the end");
+        };
+        let Some(strings_at) = part(str_off, strings_len) else {
+            return damaged("strings reach past the end");
+        };
+        let strings = &b[strings_at..strings_at + strings_len];
+        if base.is_none() && strings.first() != Some(&0) || strings.last().is_some_and(|c| *c != 0) {
+            return damaged("string section has no proper ends");
+        }
+        let (first, strings_base) = match &base {
+            Some(b) => (b.count(), b.strings_base.saturating_add(b.strings_len as u32)),
+            None => (1, 0),
+        };
+
+        // the one pass: where each type begins, chained by its name
+        let types = &b[types_at..types_at + types_len];
+        let guess = types_len / 23;
+        let mut offsets = Vec::with_capacity(guess);
+        let mut older = Vec::with_capacity(guess);
+        let mask = (guess.max(64) as u32).next_power_of_two() - 1;
+        let mut buckets = vec![NONE; mask as usize + 1];
+        let mut at = 0usize;
+        while at < types.len() {
+            let Some(head) = types.get(at..at + 12) else {
+                return damaged("truncated type");
+            };
+            // three words of a slice of 12: the reads can't fail
+            let name_off = u32_at(head, 0).unwrap_or(0);
+            let info = u32_at(head, 4).unwrap_or(0);
+            let Some(rest) = rest_len(info >> 24 & 0x1f, info & 0xffff) else {
+                return damaged(format!(
+                    "type {} has unknown kind {}",
+                    first as usize + offsets.len(),
+                    info >> 24 & 0x1f
+                ));
+            };
+            if offsets.len() as u32 >= MAX_TYPES {
+                return damaged("too many types");
+            }
+            if name_off != 0 {
+                let cell = &mut buckets[bucket(name_off, mask)];
+                older.push(*cell);
+                *cell = offsets.len() as u32;
+            } else {
+                older.push(NONE);
+            }
+            offsets.push(at as u32);
+            at += 12 + rest;
+        }
+        if at != types.len() {
+            return damaged("the last type reaches past the end");
+        }
+        Ok(Self {
+            types_at,
+            types_len,
+            strings_at,
+            strings_len,
+            offsets,
+            first,
+            strings_base,
+            buckets,
+            older,
+            base,
+            bytes,
+        })
+    }
+
+    /// One more than the highest type number.
+    pub fn count(&self) -> u32 {
+        self.first.saturating_add(self.offsets.len() as u32)
+    }
+
+    /// Number of the first type of its own: 1, or that of the base's count in split BTF.
+    pub fn first_own(&self) -> u32 {
+        self.first
+    }
+
+    fn strings(&self) -> &[u8] {
+        &self.bytes.get()[self.strings_at..self.strings_at + self.strings_len]
+    }
+
+    /// Type `id` as the file has it; `None` for 0, which is `void`.
+    pub fn raw(&self, id: u32) -> Result<Option<Raw<'_>>, BtfError> {
+        if id == 0 {
+            return Ok(None);
+        }
+        if id < self.first {
+            return match &self.base {
+                Some(b) => b.raw(id),
+                None => damaged(format!("type {id} is in no base")),
+            };
+        }
+        let Some(at) = self.offsets.get((id - self.first) as usize) else {
+            return damaged(format!("there is no type {id}"));
+        };
+        let types = &self.bytes.get()[self.types_at..self.types_at + self.types_len];
+        let at = *at as usize;
+        let (Some(name_off), Some(info), Some(word)) =
+            (u32_at(types, at), u32_at(types, at + 4), u32_at(types, at + 8))
+        else {
+            return damaged("truncated type");
+        };
+        let (kind, vlen) = (info >> 24 & 0x1f, info & 0xffff);
+        let rest = rest_len(kind, vlen).and_then(|n| types.get(at + 12..at + 12 + n));
+        let Some(rest) = rest else {
+            return damaged("truncated type");
+        };
+        Ok(Some(Raw { name_off, kind, vlen, kind_flag: info >> 31 != 0, word, rest }))
+    }
+
+    /// The string at an offset.
+    pub fn string(&self, off: u32) -> Result<&str, BtfError> {
+        if off < self.strings_base {
+            return match &self.base {
+                Some(b) => b.string(off),
+                None => damaged("a name is in no base"),
+            };
+        }
+        let tail = self.strings().get((off - self.strings_base) as usize..);
+        let Some(tail) = tail.filter(|t| !t.is_empty()) else {
+            // an empty string section has the empty name only
+            return if off == 0 { Ok("") } else { damaged("a name reaches past the strings") };
+        };
+        let end = memchr::memchr(0, tail).unwrap_or(tail.len());
+        match std::str::from_utf8(&tail[..end]) {
+            Ok(s) => Ok(s),
+            Err(_) => damaged("a name is not text"),
+        }
+    }
+
+    /// Name of a type; empty where it has none.
+    pub fn name(&self, id: u32) -> Result<&str, BtfError> {
+        match self.raw(id)? {
+            Some(raw) => self.string(raw.name_off),
+            None => Ok("void"),
+        }
+    }
+
+    /// Offset of exactly this string, among the own ones. A name stands once
+    /// in the section (pahole and libbpf see to it), so the first is the only one.
+    fn own_string(&self, name: &str) -> Option<u32> {
+        let mut needle = Vec::with_capacity(name.len() + 2);
+        needle.push(0);
+        needle.extend_from_slice(name.as_bytes());
+        needle.push(0);
+        let strings = self.strings();
+        // split BTF has no leading empty string: its first one has nothing before it
+        if strings.starts_with(&needle[1..]) {
+            return Some(self.strings_base);
+        }
+        memmem::find(strings, &needle).map(|at| at as u32 + 1 + self.strings_base)
+    }
+
+    fn string_offset(&self, name: &str) -> Option<u32> {
+        if name.is_empty() || name.contains('\0') {
+            return None;
+        }
+        self.base.as_ref().and_then(|b| b.string_offset(name)).or_else(|| self.own_string(name))
+    }
+
+    /// Numbers of all types of this kind and name, own ones last.
+    pub fn find_all(&self, name: &str, kind: u32) -> Vec<u32> {
+        let mut out = Vec::new();
+        if let Some(off) = self.string_offset(name) {
+            self.by_offset(off, kind, &mut out);
+        }
+        out
+    }
+
+    fn by_offset(&self, off: u32, kind: u32, out: &mut Vec<u32>) {
+        if let Some(b) = &self.base {
+            b.by_offset(off, kind, out);
+        }
+        let from = out.len();
+        let mut at = self.buckets[bucket(off, self.buckets.len() as u32 - 1)];
+        // an older index is always smaller: the walk ends
+        while at != NONE {
+            let id = self.first + at;
+            if let Ok(Some(raw)) = self.raw(id) {
+                if raw.name_off == off && raw.kind == kind {
+                    out.push(id);
+                }
+            }
+            at = self.older[at as usize];
+        }
+        out[from..].reverse();
+    }
+
+    /// The type of this kind and name; the first where there are several.
+    pub fn find(&self, name: &str, kind: u32) -> Option<u32> {
+        self.find_all(name, kind).first().copied()
+    }
+
+    /// The prototypes of the functions of this name; several where static
+    /// functions of one name differ.
+    pub fn functions(&self, name: &str) -> Result<Vec<Signature<'_>>, BtfError> {
+        let mut out: Vec<Signature> = Vec::new();
+        for id in self.find_all(name, kind::FUNC) {
+            let Some(func) = self.raw(id)? else { continue };
+            let sig = self.signature(func.word)?;
+            if !out.contains(&sig) {
+                out.push(sig);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Of a FUNC_PROTO.
+    pub fn signature(&self, proto: u32) -> Result<Signature<'_>, BtfError> {
+        let Some(raw) = self.raw(proto)?.filter(|r| r.kind == kind::FUNC_PROTO) else {
+            return damaged(format!("type {proto} is no function prototype"));
+        };
+        let mut params = Vec::with_capacity(raw.vlen as usize);
+        let mut variadic = false;
+        for p in raw.rest.chunks_exact(8) {
+            let (name, ty) = (u32_at(p, 0).unwrap_or(0), u32_at(p, 4).unwrap_or(0));
+            if name == 0 && ty == 0 {
+                variadic = true;
+            } else {
+                params.push(Param { name: self.string(name)?, ty: TypeRef(ty.into()) });
+            }
+        }
+        Ok(Signature { params, ret: TypeRef(raw.word.into()), variadic })
+    }
+
+    /// Names of all functions, own ones only.
+    pub fn function_names(&self) -> impl Iterator<Item = &str> + '_ {
+        (self.first..self.count()).filter_map(|id| {
+            let raw = self.raw(id).ok()??;
+            (raw.kind == kind::FUNC).then(|| self.string(raw.name_off).ok())?
+        })
+    }
+
+    fn id(ty: TypeRef) -> Result<u32, BtfError> {
+        u32::try_from(ty.0).map_err(|_| BtfError::Damaged("type number out of range".into()))
+    }
+
+    fn first_of(&self, name: &str, kind: u32) -> Option<TypeRef> {
+        self.find(name, kind).map(|id| TypeRef(id.into()))
+    }
+}
+
+impl TypeSource for Btf {
+    fn get(&self, ty: TypeRef) -> Result<CType<'_>, TypeError> {
+        let Some(raw) = self.raw(Self::id(ty)?)? else {
+            return Ok(CType::Void);
+        };
+        let name = self.string(raw.name_off)?;
+        let to = TypeRef(raw.word.into());
+        let size = u64::from(raw.word);
+        Ok(match raw.kind {
+            kind::INT => {
+                let info = u32_at(raw.rest, 0).unwrap_or(0);
+                let encoding = info >> 24 & 0xf;
+                CType::Int {
+                    name,
+                    size,
+                    signed: encoding & 1 != 0,
+                    // the compilers leave CHAR unset: known by its name and size
+                    is_char: encoding & 2 != 0
+                        || size == 1 && matches!(name, "char" | "signed char" | "unsigned char"),
+                    is_bool: encoding & 4 != 0,
+                }
+            }
+            kind::FLOAT => CType::Float { name, size },
+            kind::PTR => CType::Pointer(to),
+            kind::ARRAY => {
+                let (elem, count) = (u32_at(raw.rest, 0).unwrap_or(0), u32_at(raw.rest, 8).unwrap_or(0));
+                CType::Array { elem: TypeRef(elem.into()), count: count.into() }
+            }
+            kind::STRUCT => CType::Record { kind: RecordKind::Struct, name, size },
+            kind::UNION => CType::Record { kind: RecordKind::Union, name, size },
+            kind::ENUM | kind::ENUM64 => CType::Enum { name, size, signed: raw.kind_flag },
+            kind::FWD => CType::Forward {
+                kind: if raw.kind_flag { RecordKind::Union } else { RecordKind::Struct },
+                name,
+            },
+            kind::TYPEDEF => CType::Typedef { name, to },
+            kind::VOLATILE => CType::Qualified { qualifier: Qualifier::Volatile, to },
+            kind::CONST => CType::Qualified { qualifier: Qualifier::Const, to },
+            kind::RESTRICT => CType::Qualified { qualifier: Qualifier::Restrict, to },
+            // a tag (__user, __rcu) says nothing that a script prints: look through it
+            kind::TYPE_TAG => return self.get_untagged(to),
+            kind::FUNC_PROTO | kind::FUNC => CType::Function,
+            other => return Err(TypeError::Damaged(format!("kind {other} where a type is needed"))),
+        })
+    }
+
+    fn members(&self, ty: TypeRef) -> Result<Vec<Member<'_>>, TypeError> {
+        let ty = self.untag(ty)?;
+        let raw = match self.raw(Self::id(ty)?)? {
+            Some(r) if r.kind == kind::STRUCT || r.kind == kind::UNION => r,
+            Some(r) if r.kind == kind::FWD => {
+                return Err(TypeError::Incomplete(self.string(r.name_off)?.to_owned()))
+            }
+            _ => return Err(TypeError::NotARecord(super::ctype::type_name(self, ty))),
+        };
+        let mut out = Vec::with_capacity(raw.vlen as usize);
+        for m in raw.rest.chunks_exact(12) {
+            let word = |n: usize| u32_at(m, 4 * n).unwrap_or(0);
+            let (bit_offset, bit_size) =
+                if raw.kind_flag { (word(2) & 0xff_ffff, word(2) >> 24) } else { (word(2), 0) };
+            let ty = TypeRef(word(1).into());
+            let (bit_offset, bit_size) = self.old_bit_field(ty, bit_offset, bit_size);
+            out.push(Member { name: self.string(word(0))?, ty, bit_offset: bit_offset.into(), bit_size });
+        }
+        Ok(out)
+    }
+
+    fn record(&self, record: RecordKind, name: &str) -> Option<TypeRef> {
+        match record {
+            RecordKind::Struct => self.first_of(name, kind::STRUCT),
+            RecordKind::Union => self.first_of(name, kind::UNION),
+            RecordKind::Class => None,
+        }
+    }
+
+    fn enumeration(&self, name: &str) -> Option<TypeRef> {
+        self.first_of(name, kind::ENUM).or_else(|| self.first_of(name, kind::ENUM64))
+    }
+
+    fn typedef(&self, name: &str) -> Option<TypeRef> {
+        self.first_of(name, kind::TYPEDEF)
+    }
+
+    fn base_type(&self, name: &str) -> Option<TypeRef> {
+        if name == "void" {
+            return Some(TypeRef(0));
+        }
+        self.first_of(name, kind::INT).or_else(|| self.first_of(name, kind::FLOAT))
+    }
+
+    fn enumerators(&self, ty: TypeRef) -> Result<Vec<(&str, i64)>, TypeError> {
+        let Some(raw) = self.raw(Self::id(ty)?)? else {
+            return Ok(Vec::new());
+        };
+        let mut out = Vec::with_capacity(raw.vlen as usize);
+        let entry = match raw.kind {
+            kind::ENUM => 8,
+            kind::ENUM64 => 12,
+            _ => return Err(TypeError::Damaged("not an enumeration".into())),
+        };
+        for e in raw.rest.chunks_exact(entry) {
+            let word = |n: usize| u32_at(e, 4 * n).unwrap_or(0);
+            let value = match (raw.kind, raw.kind_flag) {
+                (kind::ENUM64, _) => (u64::from(word(2)) << 32 | u64::from(word(1))) as i64,
+                (_, true) => i64::from(word(1) as i32),
+                (_, false) => i64::from(word(1)),
+            };
+            out.push((self.string(word(0))?, value));
+        }
+        Ok(out)
+    }
+}
+
+impl Btf {
+    /// Past the tags in front of a type.
+    fn untag(&self, mut ty: TypeRef) -> Result<TypeRef, TypeError> {
+        for _ in 0..16 {
+            match self.raw(Self::id(ty)?)? {
+                Some(r) if r.kind == kind::TYPE_TAG => ty = TypeRef(r.word.into()),
+                _ => return Ok(ty),
+            }
+        }
+        Err(TypeError::Damaged("a type tag that leads to itself".into()))
+    }
+
+    fn get_untagged(&self, ty: TypeRef) -> Result<CType<'_>, TypeError> {
+        let ty = self.untag(ty)?;
+        self.get(ty)
+    }
+
+    /// Before the kind flag, a bit field was a member of an integer type with fewer bits than bytes.
+    fn old_bit_field(&self, ty: TypeRef, bit_offset: u32, bit_size: u32) -> (u32, u32) {
+        if bit_size != 0 {
+            return (bit_offset, bit_size);
+        }
+        if let Ok(Some(r)) = self.raw(ty.0 as u32) {
+            let info = u32_at(r.rest, 0).unwrap_or(0);
+            if r.kind == kind::INT && r.word <= 8 && info & 0xff != 8 * r.word {
+                return (bit_offset.wrapping_add(info >> 16 & 0xff), info & 0xff);
+            }
+        }
+        (bit_offset, 0)
+    }
+}
