@@ -57,7 +57,8 @@ pub enum Privilege {
 pub struct Input {
     /// As messages name it: the file as given, `<input>` for `-e` and `-`.
     pub name: String,
-    pub text: String,
+    /// Bytes: a script need not be UTF-8.
+    pub text: Vec<u8>,
 }
 
 /// State of a compilation between the passes.

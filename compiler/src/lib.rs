@@ -7,6 +7,7 @@
 //! [`driver`] runs them in order.
 
 pub mod bytecode;
+pub mod bytes;
 pub mod diag;
 pub mod driver;
 pub mod lower;

@@ -3,6 +3,7 @@
 //! Every node has a span. Nothing here is typed or resolved; names are as
 //! written. Macros and `%( … %)` are gone (they work on tokens).
 
+pub use crate::bytes::Bytes;
 use crate::diag::Span;
 
 /// One parsed text: a user script or a tapset file.
@@ -12,6 +13,8 @@ pub struct Script {
     pub functions: Vec<FunctionDecl>,
     pub probes: Vec<ProbeDecl>,
     pub aliases: Vec<AliasDecl>,
+    /// Top-level `%{ … %}`: refused by `resolve` with a word on what to use.
+    pub embedded: Vec<Span>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub struct GlobalDecl {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
     Number(i64),
-    String(String),
+    String(Bytes),
 }
 
 #[derive(Clone, Debug)]
@@ -196,7 +199,7 @@ pub struct Expr {
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Number(i64),
-    String(String),
+    String(Bytes),
     /// A local, a global, a parameter.
     Name(String),
     /// `a[k, …]`; `None` is `*` (in `delete a[x,*]` and `[x,*] in a`).
@@ -226,7 +229,7 @@ pub enum ExprKind {
     Regex {
         negated: bool,
         subject: Box<Expr>,
-        pattern: String,
+        pattern: Bytes,
         pattern_span: Span,
     },
     Ternary {
@@ -279,6 +282,19 @@ pub enum ExprKind {
     Const(String),
     /// `@perf("name")`
     Perf(String),
+    /// `@kderef(size, address)`, `@uderef(…)` (`user`).
+    Deref {
+        user: bool,
+        size: i64,
+        address: Box<Expr>,
+    },
+    /// `@kregister(n)`, `@uregister(n)` (`user`): by DWARF number.
+    Register {
+        user: bool,
+        number: i64,
+    },
+    /// `%{ … %}` as a value: refused by `resolve`.
+    EmbeddedC(Span),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -350,7 +366,7 @@ pub enum PrintKind {
     /// Arguments one after the other.
     Plain,
     /// Between them this.
-    Delimited(String),
+    Delimited(Bytes),
     /// `printf`: the format, its conversions parsed.
     Format(Vec<FormatPiece>),
     /// `print_char`-like single byte.
@@ -360,7 +376,7 @@ pub enum PrintKind {
 /// A piece of a format; source: printf in stapfuncs and the language reference.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FormatPiece {
-    Text(String),
+    Text(Bytes),
     Conv(Conversion),
 }
 
@@ -411,6 +427,9 @@ pub enum TargetBase {
     Var { name: String, module: Option<String> },
     /// `@cast(expr, "type", "module")`
     Cast { value: Box<Expr>, ty: String, module: Option<String> },
+    /// A script expression with `->` or `$` behind it: `foo->bar`, `task_current()->tgid`.
+    /// Its type follows from where its value came from.
+    Auto(Box<Expr>),
 }
 
 #[derive(Clone, Debug)]

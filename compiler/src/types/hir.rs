@@ -4,6 +4,7 @@
 //! probe has exactly one place, target variables have become loads. Every
 //! expression has one of two types.
 
+use crate::bytes::Bytes;
 use crate::diag::Span;
 pub use crate::syntax::ast::{AggOp, BinaryOp, FormatFlags, FormatNumber, Sort};
 use stp_vm::isa::{Helper, Limits};
@@ -43,7 +44,7 @@ pub struct Global {
 #[derive(Clone, Debug, PartialEq)]
 pub enum GlobalKind {
     Long { init: i64 },
-    Str { init: String },
+    Str { init: Bytes },
     Stat(StatSpec),
     Array { keys: Vec<Ty>, value: ArrayValue, size: Option<u32>, wrap: bool },
 }
@@ -261,7 +262,7 @@ pub struct Expr {
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Number(i64),
-    String(String),
+    String(Bytes),
     Local(LocalId),
     Global(GlobalId),
     Element {
@@ -328,7 +329,7 @@ pub enum ExprKind {
     Print(Box<Print>),
     Regex {
         subject: Box<Expr>,
-        pattern: String,
+        pattern: Bytes,
         negated: bool,
     },
     /// Raw argument of the probed function or event, low `bits` bits of it.
@@ -399,7 +400,7 @@ pub struct Print {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
-    Text(String),
+    Text(Bytes),
     Conv {
         /// `d i u x X o p c s b m M`
         letter: char,
