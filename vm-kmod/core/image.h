@@ -106,6 +106,10 @@ enum im_kind {
 	IM_K_MAX
 };
 
+/* arg of IM_K_FENTRY */
+#define IM_AT_ANY	0	/* ftrace where it can, else kprobe */
+#define IM_AT_REGS	1	/* every machine register is needed: kprobe */
+
 struct im_probe {
 	u32 func;
 	u16 kind;

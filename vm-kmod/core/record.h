@@ -60,5 +60,9 @@ enum rec_type {
 #define REC_EXIT_CALL	0	/* exit(), abort() */
 #define REC_EXIT_ERRORS	1	/* MAXERRORS */
 #define REC_EXIT_SKIPPED 2	/* MAXSKIPPED */
+#define REC_EXIT_OVERLOAD 3	/* the overload guard gave up */
+
+/* code of REC_NOTE */
+#define REC_NOTE_SAMPLED 1	/* overload: the record's probe runs once in `arg` hits from here on */
 
 #endif

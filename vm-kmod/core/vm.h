@@ -41,6 +41,7 @@ struct vm_hit {
 #define VM_HIT_USER	1	/* user code was interrupted */
 #define VM_HIT_RETURN	2
 #define VM_HIT_COMPAT	4	/* a 32-bit task's system call */
+#define VM_HIT_HOST	0xffff0000u	/* bits that the host uses for itself */
 
 /* result of vm_run */
 enum vm_result {
@@ -90,6 +91,10 @@ void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl)
 enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit);
 /* set by exit(): the host looks after each run */
 bool vm_exiting(const struct vm *vm);
+/* set by abort() too: begin handlers that have not run yet are left out */
+bool vm_aborted(const struct vm *vm);
+/* the host that was given to vm_new for the machine of this context */
+void *vm_ctx_host(const struct vm_ctx *c);
 /* a message of the host itself into the control ring */
 void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len);
 
@@ -119,7 +124,8 @@ size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *ou
 s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok);
 size_t vmh_file_path(u64 file, char *out, size_t cap);
 void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
-/* records wait in a ring: wake the reader (watermark or control) */
+/* called after each record that went into a ring; urgent: the control ring.
+ * The host decides when to wake the reader (watermark, timer). */
 void vmh_wake(struct vm_ctx *c, bool urgent);
 
 #endif

@@ -31,7 +31,8 @@ struct stpvm_info {
 #define STPVM_F_FPROBE	1
 
 /* Offsets of kernel structures, from the running kernel's BTF. 0xffffffff:
- * not known; what needs it then gives 0 or "". */
+ * not known; the module then uses those of the headers that it was built
+ * with, and where those have none (struct mount) gives 0 or "". */
 struct stpvm_offsets {
 	__u32 task_pid, task_tgid, task_real_parent, task_comm, task_cred;
 	__u32 task_group_leader, task_signal, signal_pids, task_mm, mm_exe_file;
