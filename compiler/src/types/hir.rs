@@ -103,6 +103,8 @@ pub struct Probe {
     pub pn: String,
     /// For error messages: `probe begin`.
     pub label: String,
+    /// How the script's point became this place, outermost alias last: `mine = begin <- mine`.
+    pub derivation: String,
     pub optional: bool,
     pub span: Span,
 }
@@ -321,6 +323,8 @@ pub enum ExprKind {
         stat: StatRef,
         index: Box<Expr>,
     },
+    /// `error(text)`: ends the handler, or goes to the nearest `catch`. Has no value.
+    Error(Box<Expr>),
     /// A histogram as text; also allowed as the only argument of `print`/`println`.
     HistText {
         stat: StatRef,
