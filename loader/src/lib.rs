@@ -1,5 +1,9 @@
 //! What stands between a compiled script and its user.
 //!
 //! * [`cli`]: the options of `stap`
+//! * [`session`]: a machine that runs an image, in the kernel or in this process
+//! * [`output`]: from the machine's rings to text
 
 pub mod cli;
+pub mod output;
+pub mod session;

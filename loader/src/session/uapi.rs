@@ -1,0 +1,161 @@
+//! Mirror of `vm-kmod/kernel/uapi.h`: the structures and ioctl numbers of
+//! `/dev/stpvm`. Nothing here opens or calls anything.
+
+/// Version of the interface that this loader speaks.
+pub const VERSION: u32 = 1;
+/// An offset that is not known.
+pub const UNKNOWN: u32 = 0xffff_ffff;
+
+/// `struct stpvm_info`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Info {
+    pub size: u32,
+    pub version: u32,
+    pub isa_hash: u64,
+    /// `CAP_*` that this caller may use.
+    pub caps: u32,
+    /// Possible CPUs: rings to map.
+    pub ncpus: u32,
+    pub features: u32,
+    pub pad: u32,
+}
+
+/// `struct stpvm_offsets`: numbers that [`OFFSETS`] names, in its order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Offsets {
+    pub field: [u32; OFFSETS.len()],
+    pub reserved: [u32; 4],
+}
+
+/// Where a number of [`Offsets`] is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetOf {
+    /// Byte offset of a member (a path through embedded structures) in a structure.
+    Member(&'static str, &'static str),
+    /// Size of a structure.
+    Size(&'static str),
+}
+
+use OffsetOf::{Member, Size};
+/// The numbers of `struct stpvm_offsets`, in its order.
+pub const OFFSETS: [OffsetOf; 28] = [
+    Member("task_struct", "pid"),
+    Member("task_struct", "tgid"),
+    Member("task_struct", "real_parent"),
+    Member("task_struct", "comm"),
+    Member("task_struct", "cred"),
+    Member("task_struct", "group_leader"),
+    Member("task_struct", "signal"),
+    Member("signal_struct", "pids"),
+    Member("task_struct", "mm"),
+    Member("mm_struct", "exe_file"),
+    Member("cred", "uid"),
+    Member("cred", "euid"),
+    Member("cred", "gid"),
+    Member("cred", "egid"),
+    Member("pid", "numbers"),
+    Member("upid", "nr"),
+    Member("pid", "level"),
+    Member("file", "f_path"),
+    Member("path", "dentry"),
+    Member("path", "mnt"),
+    Member("dentry", "d_parent"),
+    Member("dentry", "d_name"),
+    Member("qstr", "name"),
+    Member("vfsmount", "mnt_root"),
+    Member("mount", "mnt"),
+    Member("mount", "mnt_parent"),
+    Member("mount", "mnt_mountpoint"),
+    Size("task_struct"),
+];
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Offsets { field: [UNKNOWN; OFFSETS.len()], reserved: [UNKNOWN; 4] }
+    }
+}
+
+/// `struct stpvm_load`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Load {
+    pub size: u32,
+    pub image_len: u32,
+    pub image: u64,
+    pub target: i64,
+    pub loader_pid: i64,
+    pub ring_data: u32,
+    pub ring_ctl: u32,
+    pub watermark: u32,
+    pub wake_ms: u32,
+    pub offsets: Offsets,
+    pub ring_map_len: u64,
+    pub mem_image: u64,
+    pub mem_globals: u64,
+    pub mem_contexts: u64,
+    pub mem_rings: u64,
+    pub fault_rule: u32,
+    pub fault_func: u32,
+    pub fault_pc: u32,
+    pub pad: u32,
+    pub fault_text: [u8; 160],
+}
+
+/// `struct stpvm_start`
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Start {
+    pub size: u32,
+    /// On error: which probe; all ones: none.
+    pub failed_probe: u32,
+    /// Optional probes that could not be armed.
+    pub refused: u32,
+    pub pad: u32,
+    pub text: [u8; 160],
+}
+
+/// `struct stpvm_probe_stats`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbeStats {
+    pub hits: u64,
+    pub errors: u64,
+    pub skipped_busy: u64,
+    pub skipped_lock: u64,
+    pub skipped_stack: u64,
+    /// Records that found no room.
+    pub lost: u64,
+    pub cycles: u64,
+}
+
+/// `struct stpvm_stats`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub size: u32,
+    pub first: u32,
+    pub count: u32,
+    pub state: u32,
+    pub array: u64,
+    pub errors: u64,
+    pub skipped: u64,
+}
+
+const fn ioc(dir: u64, nr: u64, size: usize) -> libc::c_ulong {
+    (dir << 30 | (size as u64) << 16 | (b'v' as u64) << 8 | nr) as libc::c_ulong
+}
+const WRITE: u64 = 1;
+const READ: u64 = 2;
+pub const IOC_INFO: libc::c_ulong = ioc(READ, 16, size_of::<Info>());
+pub const IOC_LOAD: libc::c_ulong = ioc(READ | WRITE, 17, size_of::<Load>());
+pub const IOC_START: libc::c_ulong = ioc(READ | WRITE, 18, size_of::<Start>());
+pub const IOC_STOP: libc::c_ulong = ioc(0, 19, 0);
+pub const IOC_STATS: libc::c_ulong = ioc(READ | WRITE, 20, size_of::<Stats>());
+
+/// A text that the module left in a fixed field.
+pub fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).into_owned()
+}
