@@ -7,6 +7,9 @@
 
 pub mod btf;
 pub mod ctype;
+pub mod glob;
+pub mod kernel;
+pub mod offsets;
 
 #[cfg(test)]
 mod btf_build;
