@@ -122,7 +122,7 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit);
 /* text facts: EXECNAME, PEXECNAME ... ; returns the length, at most cap - 1 */
 size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap);
 s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok);
-size_t vmh_file_path(u64 file, char *out, size_t cap);
+size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap);
 void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
 /* called after each record that went into a ring; urgent: the control ring.
  * The host decides when to wake the reader (watermark, timer). */
