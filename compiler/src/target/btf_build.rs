@@ -52,7 +52,7 @@ impl Builder {
         self.next - 1
     }
     pub fn int(&mut self, name: &str, size: u32, encoding: u32) -> u32 {
-        self.raw(name, kind::INT << 24, size, &[encoding << 24 | size * 8])
+        self.raw(name, kind::INT << 24, size, &[(encoding << 24) | (size * 8)])
     }
     pub fn link(&mut self, kind: u32, name: &str, to: u32) -> u32 {
         self.raw(name, kind << 24, to, &[])

@@ -10,6 +10,8 @@ pub mod ctype;
 pub mod glob;
 pub mod kernel;
 pub mod offsets;
+pub mod symbols;
+pub mod tracepoints;
 
 #[cfg(test)]
 mod btf_build;
