@@ -126,6 +126,7 @@ struct im_probe {
 #define IM_P_INTERRUPTIBLE 1	/* begin, end, error */
 #define IM_P_RETURN	2	/* a return probe: is_return() */
 #define IM_P_OPTIONAL	4	/* failing to attach is a warning only */
+#define IM_P_ENTRY_ARGS	8	/* IM_K_FRETURN: the handler reads the arguments that the function was entered with */
 
 enum im_class {
 	IM_G_INT,		/* one integer, guarded by its lock */

@@ -25,7 +25,14 @@ struct vm_prog;			/* a verified image (prog.h) */
 struct vm;			/* its data: globals, maps, statistics */
 struct vm_ctx;			/* what one running handler needs (one per CPU) */
 
-/* Where a probe hit, filled by the host before vm_run. */
+/*
+ * Where a probe hit, filled by the host before vm_run. args are, by kind:
+ *   IM_K_FENTRY, IM_K_KPROBE   the six argument registers, in order of the convention
+ *   IM_K_FRETURN               those six as they were at entry, kept per instance
+ *                              by the host, if the probe has IM_P_ENTRY_ARGS
+ *   IM_K_TRACE                 the event's arguments
+ *   IM_K_SYSENTER, _SYSEXIT    the six arguments of the call; retval at exit
+ */
 struct vm_hit {
 	const u64 *args;	/* raw arguments: value n is args[argmap[n]] */
 	const u8 *argmap;	/* 12 entries; map of a plain array: 0..11 */
