@@ -126,6 +126,7 @@ struct im_probe {
 #define IM_P_INTERRUPTIBLE 1	/* begin, end, error */
 #define IM_P_RETURN	2	/* a return probe: is_return() */
 #define IM_P_OPTIONAL	4	/* failing to attach is a warning only */
+#define IM_P_MAXINT	8	/* a timer: MAXACTION_INTERRUPTIBLE is its limit, as for begin */
 #define IM_P_ENTRY_ARGS	8	/* IM_K_FRETURN: the handler reads the arguments that the function was entered with */
 
 enum im_class {
@@ -156,6 +157,7 @@ struct im_global {
 	s64 lo, hi, step;	/* IM_H_LINEAR */
 };
 #define IM_GF_WRAP	1	/* a full map drops its oldest entry */
+#define IM_GF_SIZED	2	/* the script gave the size: overflow names it */
 #define IM_H_NONE	0
 #define IM_H_LOG	1
 #define IM_H_LINEAR	2

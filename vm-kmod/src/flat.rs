@@ -177,6 +177,101 @@ pub struct Dfa {
     pub flags: u32,
 }
 
+/// Structures without padding, whose bytes may be looked at.
+///
+/// # Safety
+/// Every byte of the type belongs to a field.
+pub unsafe trait Plain: Copy {}
+macro_rules! plain {
+    ($($t:ty),*) => { $(unsafe impl Plain for $t {})* };
+}
+plain!(u32, u64, i64, Sect, Str, Func, Probe, Global, Lock, Try, Fmt, FmtItem, Iter, Dfa);
+
+/// The bytes of a structure as the machine reads them (little-endian hosts only).
+pub fn bytes_of<T: Plain>(value: &T) -> &[u8] {
+    // Sound: `Plain` types have no padding, and any byte may be read as u8.
+    unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+impl Header {
+    /// The bytes of the header; padding behind the limits is zero.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(size_of::<Self>());
+        out.extend_from_slice(&self.magic.to_le_bytes());
+        out.extend_from_slice(&self.abi.to_le_bytes());
+        out.extend_from_slice(&self.header_size.to_le_bytes());
+        for n in [self.total_size, self.caps] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        out.extend_from_slice(&self.isa_hash.to_le_bytes());
+        for n in [self.name, self.pad] {
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        for s in &self.sect {
+            out.extend_from_slice(bytes_of(s));
+        }
+        let limits = std::ptr::from_ref(&self.limits).cast::<u8>();
+        // Sound: `Limits` is repr(C) and made of i32 only.
+        out.extend_from_slice(unsafe { std::slice::from_raw_parts(limits, size_of::<Limits>()) });
+        out.resize(size_of::<Self>(), 0);
+        out
+    }
+}
+
+/// `enum im_kind`: where a handler runs; what `addr` and `arg` mean is said there.
+pub mod kind {
+    pub const BEGIN: u16 = 0;
+    pub const END: u16 = 1;
+    pub const ERROR: u16 = 2;
+    pub const NEVER: u16 = 3;
+    pub const TIMER: u16 = 4;
+    pub const PROFILE: u16 = 5;
+    pub const FENTRY: u16 = 6;
+    pub const FRETURN: u16 = 7;
+    pub const KPROBE: u16 = 8;
+    pub const TRACE: u16 = 9;
+    pub const SYSENTER: u16 = 10;
+    pub const SYSEXIT: u16 = 11;
+}
+
+pub const F_HANDLER: u8 = 1;
+pub const F_LOCKED: u8 = 2;
+
+pub const P_INTERRUPTIBLE: u16 = 1;
+pub const P_RETURN: u16 = 2;
+pub const P_OPTIONAL: u16 = 4;
+pub const P_MAXINT: u16 = 8;
+
+pub const G_INT: u8 = 0;
+pub const G_STR: u8 = 1;
+pub const G_PERCPU: u8 = 2;
+pub const G_STAT: u8 = 3;
+pub const G_MAP: u8 = 4;
+pub const G_STATMAP: u8 = 5;
+
+pub const T_INT: u8 = 1;
+pub const T_STR: u8 = 2;
+pub const T_STAT: u8 = 3;
+
+pub const GF_WRAP: u8 = 1;
+pub const GF_SIZED: u8 = 2;
+pub const H_LOG: u8 = 1;
+pub const H_LINEAR: u8 = 2;
+pub const SO_MINMAX: u16 = 1;
+pub const SO_VARIANCE: u16 = 2;
+
+pub const L_READ: u16 = 1;
+pub const L_WRITE: u16 = 2;
+pub const L_ADD: u16 = 3;
+
+pub const FL_ZERO: u8 = 1;
+pub const FL_PLUS: u8 = 2;
+pub const FL_SPACE: u8 = 4;
+pub const FL_LEFT: u8 = 8;
+pub const FL_ALT: u8 = 16;
+/// Width or precision that is an argument.
+pub const DYN: i32 = i32::MIN;
+
 const _: () = {
     assert!(size_of::<Func>() == 32);
     assert!(size_of::<Probe>() == 64);

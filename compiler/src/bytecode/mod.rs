@@ -1,5 +1,25 @@
 //! The image: what a script has become. File form, flat form, listing, assembler.
+//!
+//! * [`image`]: the structures, made by `lower` or by the assembler
+//! * [`pools`]: how constants, strings, formats are shared; the canonical order of the pools
+//! * [`file`]: `NAME.stpbc`, what `stap -p4` writes
+//! * [`flat`]: what a machine loads (`vm-kmod/core/image.h`)
+//!
+//! Nothing here knows the language or the traced machine.
 
-/// A compiled script, independent of the addresses of the machine that will run it.
-#[derive(Clone, Debug, Default)]
-pub struct Image {}
+pub mod file;
+pub mod flat;
+pub mod image;
+pub mod pools;
+mod signature;
+
+#[cfg(test)]
+mod tests;
+
+pub use file::FileError;
+pub use flat::{FlatError, ResolvedPlace};
+pub use image::{
+    Class, CodePlace, Conversion, Dfa, FormatItem, Function, Global, Hist, Image, Iter, IterSort, Line, Lock,
+    LockMode, Number, Probe, Ret, SourceLine, Try, ValueType,
+};
+pub use signature::{window, Window};

@@ -106,7 +106,8 @@ impl Symbols {
     pub fn all(&self, kernel: &Kernel) -> Option<&Table> {
         self.kallsyms
             .get_or_init(|| {
-                let mut places: Vec<PathBuf> = std::env::var_os(KALLSYMS_ENV).into_iter().map(Into::into).collect();
+                let mut places: Vec<PathBuf> =
+                    std::env::var_os(KALLSYMS_ENV).into_iter().map(Into::into).collect();
                 if kernel.is_running() && places.is_empty() {
                     places.push("/proc/kallsyms".into());
                 }
@@ -139,7 +140,12 @@ impl Symbols {
 
     /// Names of the functions that match, of the kernel (`module` `None`) or of the modules that
     /// match; without doubles, in the order of the list.
-    pub fn matching(&self, kernel: &Kernel, pattern: &str, module: Option<&str>) -> Option<Vec<(String, Option<String>)>> {
+    pub fn matching(
+        &self,
+        kernel: &Kernel,
+        pattern: &str,
+        module: Option<&str>,
+    ) -> Option<Vec<(String, Option<String>)>> {
         let table = self.traceable(kernel).or_else(|| self.all(kernel))?;
         let mut out = Vec::new();
         let mut seen = std::collections::HashSet::new();
