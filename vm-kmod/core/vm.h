@@ -59,7 +59,7 @@ enum vm_result {
 };
 
 /* why an image was refused */
-struct vm_fault {
+struct vm_refusal {
 	s32 error;		/* errno, negative */
 	u32 rule;		/* verifier rule V_* (verify.h), 0 = container */
 	u32 func, pc;		/* where; ~0 if not in code */
@@ -78,7 +78,7 @@ struct vm_figures {		/* memory, for -v */
 
 /* -- life ---------------------------------------------------------------- */
 int vm_load(const void *flat, size_t len, u32 caps_allowed,
-	    struct vm_prog **out, struct vm_fault *fault);
+	    struct vm_prog **out, struct vm_refusal *fault);
 void vm_unload(struct vm_prog *p);
 const struct im_header *vm_header(const struct vm_prog *p);
 const struct im_probe *vm_probe(const struct vm_prog *p, u32 n);
