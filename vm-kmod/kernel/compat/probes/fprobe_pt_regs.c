@@ -1,0 +1,15 @@
+/* fprobe, exit handler with struct pt_regs */
+#include <linux/fprobe.h>
+#ifndef CONFIG_FPROBE
+#error "configured out"
+#endif
+static void leave(struct fprobe *fp, unsigned long ip, unsigned long ret, struct pt_regs *regs,
+		  void *data)
+{
+}
+int probe(struct fprobe *fp, unsigned long *addr);
+int probe(struct fprobe *fp, unsigned long *addr)
+{
+	fp->exit_handler = leave;
+	return register_fprobe_ips(fp, addr, 1);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * context.c - entering and leaving a handler. In: a probe and where it hit.
+ * Out: the handler has run on this CPU's context, or it is counted why not.
+ * Here sit the guards of a run: reentrancy, stack space, other people's tasks,
+ * the overload guard, MAXERRORS and MAXSKIPPED. Nothing here sleeps, takes a
+ * lock or calls what can be probed before `busy` is set.
+ */
+#include <linux/hardirq.h>
+#include <linux/sched.h>
+#include <linux/smp.h>
+#include <asm/msr.h>
+
+#include "session.h"
+#include "arch.h"
+
+/* how far the overload guard thins out a probe before it ends the run */
+#define SAMPLE_MAX 1023
+
+void stpvm_end(struct stpvm_session *s, u32 reason)
+{
+	if (cmpxchg(&s->end, 0, (int)reason + 1) != 0)
+		return;
+	/* in STARTING and STOPPING the ioctl that runs looks at s->end itself */
+	cmpxchg(&s->state, STPVM_RUNNING, STPVM_ENDING);
+	irq_work_queue(&s->wake_work);
+}
+
+/*
+ * Not from where the run ended: the control ring of a CPU belongs to the
+ * handler that is busy there. This runs in the irq_work (interrupts off, so no
+ * handler but a begin handler can be under way here) and after begin handlers.
+ */
+void stpvm_announce(struct stpvm_session *s)
+{
+	struct stpvm_cpu *cpu;
+	unsigned long flags;
+	u32 body[2] = {};
+
+	if (!READ_ONCE(s->end))
+		return;
+	raw_local_irq_save(flags);
+	cpu = raw_cpu_ptr(s->cpu);
+	if (!cpu->busy && !xchg(&s->announced, 1)) {
+		cpu->busy = 1;
+		barrier();
+		body[0] = s->end - 1;
+		/* exit() has put its own record into the ring */
+		if (body[0] != REC_EXIT_CALL)
+			vm_control(s->vm, cpu->number, REC_EXIT, body, sizeof(body));
+		barrier();
+		cpu->busy = 0;
+	}
+	raw_local_irq_restore(flags);
+}
+
+static void count_error(struct stpvm_session *s)
+{
+	int n = atomic_inc_return(&s->errors);
+
+	if (!s->unlimited && n > s->limits->maxerrors)
+		stpvm_end(s, REC_EXIT_ERRORS);
+}
+
+static void count_skip(struct stpvm_session *s)
+{
+	int n = atomic_inc_return(&s->skipped);
+
+	if (!s->unlimited && n > s->limits->maxskipped)
+		stpvm_end(s, REC_EXIT_SKIPPED);
+}
+
+/*
+ * More cycles than allowed went into handlers on this CPU. The probe that took
+ * most of them is thinned out, by halves, and the loader is told; when that is
+ * not enough any more the run ends, as SystemTap's does at once.
+ */
+static void overload(struct stpvm_session *s, struct stpvm_cpu *cpu)
+{
+	u32 n, worst = 0, body[2];
+	u64 most = 0;
+
+	for (n = 0; n < s->nprobes; n++) {
+		if (cpu->stats[n].cycles > most) {
+			most = cpu->stats[n].cycles;
+			worst = n;
+		}
+	}
+	if (s->probe[worst].sample >= SAMPLE_MAX) {
+		stpvm_end(s, REC_EXIT_OVERLOAD);
+		return;
+	}
+	s->probe[worst].sample = s->probe[worst].sample * 2 + 1;
+	body[0] = REC_NOTE_SAMPLED;
+	body[1] = s->probe[worst].sample + 1;
+	vm_control(s->vm, cpu->number, REC_NOTE, body, sizeof(body));
+}
+
+static __always_inline void charge(struct stpvm_session *s, struct stpvm_cpu *cpu,
+				   struct stpvm_probe_stats *st, u64 start)
+{
+	u64 now = rdtsc(), took = now - start;
+
+	st->cycles += took;
+	cpu->used += took;
+	if (likely(now - cpu->since < s->interval))
+		return;
+	if (cpu->used > s->threshold && s->guard)
+		overload(s, cpu);
+	cpu->since = now;
+	cpu->used = 0;
+}
+
+/* Stacks of threads and of interrupts are aligned to their size. */
+static __always_inline bool stack_is_low(u32 need)
+{
+	unsigned long sp = (unsigned long)__builtin_frame_address(0);
+
+	return (sp & (THREAD_SIZE - 1)) < need;
+}
+
+void stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
+{
+	struct stpvm_session *s = p->session;
+	struct stpvm_probe_stats *st;
+	struct stpvm_cpu *cpu;
+	unsigned long flags;
+	enum vm_result r;
+	u64 start;
+
+	raw_local_irq_save(flags);
+	cpu = raw_cpu_ptr(s->cpu);
+	st = &cpu->stats[p->index];
+	if (unlikely(cpu->busy)) {
+		st->skipped_busy++;
+		if (s->count_busy)
+			count_skip(s);
+		goto out;
+	}
+	cpu->busy = 1;
+	barrier();
+	if (unlikely(!stpvm_live(s)))
+		goto idle;
+	if (unlikely(s->own_only) && !stpvm_own_task(s))
+		goto idle;
+	if (unlikely(stack_is_low(s->minstack)) && !in_nmi()) {
+		st->skipped_stack++;
+		count_skip(s);
+		goto idle;
+	}
+	if (unlikely(st->hits++ & p->sample))
+		goto idle;
+	start = rdtsc();
+	r = vm_run(cpu->ctx, p->index, hit);
+	if (unlikely(r != VM_OK)) {
+		if (r == VM_ERROR) {
+			st->errors++;
+			count_error(s);
+		} else if (r == VM_SKIP_LOCK) {
+			st->skipped_lock++;
+			count_skip(s);
+		}
+	}
+	if (unlikely(vm_exiting(s->vm)))
+		stpvm_end(s, REC_EXIT_CALL);
+	charge(s, cpu, st, start);
+idle:
+	barrier();
+	cpu->busy = 0;
+out:
+	raw_local_irq_restore(flags);
+}
+
+/*
+ * No other handler of the session runs in STARTING and STOPPING, so the
+ * context of the CPU where this begins is free, and stays so when the task is
+ * preempted or moves. `busy` keeps the irq_work out of its rings.
+ */
+enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
+{
+	struct stpvm_session *s = p->session;
+	struct stpvm_cpu *cpu = per_cpu_ptr(s->cpu, raw_smp_processor_id());
+	struct stpvm_probe_stats *st = &cpu->stats[p->index];
+	struct vm_hit hit = { .argmap = stpvm_map_plain, .sysnr = -1 };
+	unsigned long flags = 0;
+	enum vm_result r;
+	u64 start;
+
+	if (!s->limits->interruptible)
+		raw_local_irq_save(flags);
+	WRITE_ONCE(cpu->busy, 1);
+	barrier();
+	st->hits++;
+	start = rdtsc();
+	r = vm_run(cpu->ctx, p->index, &hit);
+	st->cycles += rdtsc() - start;
+	if (r == VM_ERROR) {
+		st->errors++;
+		count_error(s);
+	} else if (r == VM_SKIP_LOCK) {
+		st->skipped_lock++;
+		count_skip(s);
+	}
+	if (vm_exiting(s->vm))
+		stpvm_end(s, REC_EXIT_CALL);
+	barrier();
+	WRITE_ONCE(cpu->busy, 0);
+	if (!s->limits->interruptible)
+		raw_local_irq_restore(flags);
+	stpvm_announce(s);
+	return r;
+}
