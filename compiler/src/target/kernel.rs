@@ -39,6 +39,14 @@ impl Kernel {
         Self { root, release, running, btf: OnceCell::new(), config: OnceCell::new() }
     }
 
+    /// A kernel of which only these types are known.
+    #[cfg(test)]
+    pub fn of_types(btf: Btf) -> Self {
+        let k = Self::new(Some("0.0-test"), Some(Path::new("/nonexistent")));
+        k.btf.set(Ok(Arc::new(btf))).expect("fresh");
+        k
+    }
+
     /// As `uname -r` prints it.
     pub fn release(&self) -> &str {
         &self.release

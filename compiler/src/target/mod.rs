@@ -11,9 +11,10 @@ pub mod glob;
 pub mod kernel;
 pub mod offsets;
 pub mod symbols;
+pub mod syscalls;
 pub mod tracepoints;
 
 #[cfg(test)]
-mod btf_build;
+pub(crate) mod btf_build;
 #[cfg(test)]
 mod btf_tests;

@@ -1,0 +1,347 @@
+//! Where the probe points of the kernel families are.
+//!
+//! In: a [`Query`]. Out: the places it names. A function without a pattern is
+//! looked up in BTF and, if it is not there, in the symbol list (a clone such
+//! as `f.isra.0` counts as `f`). Patterns go over what ftrace can hook, else
+//! over the symbol list, else over BTF.
+
+use super::{nearest, Found, KernelTarget};
+use crate::diag::Diagnostic;
+use crate::resolve::target_api::{Query, Spec, TargetPlace, Variant};
+use crate::target::btf::{kind, Btf};
+use crate::target::{glob, syscalls, tracepoints};
+use crate::types::hir::Place;
+use std::sync::Arc;
+
+/// Ends that the compiler gives to clones of a function, in order of preference.
+const CLONE_MARKS: [&str; 3] = [".isra.", ".constprop.", ".part."];
+
+impl KernelTarget {
+    pub(super) fn find_places(&self, query: &Query) -> Result<Vec<TargetPlace>, Diagnostic> {
+        match query {
+            Query::Function { module, spec, variant } => self.functions(module.as_deref(), spec, variant),
+            Query::Statement { module, spec: Spec::Address(a), .. } => Ok(vec![
+                self.absolute(*a, format!("{}.statement({a:#x}).absolute", family(module.as_deref())))
+            ]),
+            Query::Statement { module, spec: Spec::Pattern(p), .. } => {
+                let plain = p.split_once('@').is_none();
+                if plain {
+                    let found =
+                        self.functions(module.as_deref(), &Spec::Pattern(p.clone()), &Variant::Plain)?;
+                    return Ok(found
+                        .into_iter()
+                        .map(|mut t| {
+                            t.pp = format!("{}.statement(\"{}\")", family(module.as_deref()), t.name);
+                            t
+                        })
+                        .collect());
+                }
+                Err(self.needs_debuginfo(format!("where the line of '{p}' is cannot be told from BTF")))
+            }
+            Query::Kprobe { module, symbol, variant } => self.kprobes(module.as_deref(), symbol, variant),
+            Query::KprobeStatement { address } => {
+                Ok(vec![self.absolute(*address, format!("kprobe.statement({address:#x}).absolute"))])
+            }
+            Query::Tracepoint { pattern } => self.tracepoints(pattern),
+            Query::Syscall { name, compat, ret } => Ok(self.syscalls(name, *compat, *ret)),
+        }
+    }
+
+    fn absolute(&self, address: u64, pp: String) -> TargetPlace {
+        let place =
+            Place::Function { symbol: String::new(), module: None, offset: 0, absolute: Some(address) };
+        TargetPlace {
+            place,
+            pp,
+            name: format!("{address:#x}"),
+            handle: self.keep(Found::Opaque),
+            entry: None,
+        }
+    }
+
+    fn functions(
+        &self,
+        module: Option<&str>,
+        spec: &Spec,
+        variant: &Variant,
+    ) -> Result<Vec<TargetPlace>, Diagnostic> {
+        let pattern = match spec {
+            Spec::Address(a) => {
+                return Ok(vec![self.absolute(*a, format!("{}.function({a:#x})", family(module)))]);
+            }
+            Spec::Pattern(p) => p,
+        };
+        match variant {
+            Variant::Inline => return Err(self.needs_debuginfo("BTF does not know of inlined instances")),
+            Variant::Label(l) => {
+                return Err(self.needs_debuginfo(format!("BTF does not know the label '{l}'")))
+            }
+            Variant::Callee { .. } => return Err(self.needs_debuginfo("BTF does not know who calls whom")),
+            Variant::Plain | Variant::Call | Variant::Exported | Variant::Return { .. } => {}
+        }
+        // `f@file`: one function of that name needs no check, several or a pattern do
+        let (name, file) = match pattern.split_once('@') {
+            Some((n, f)) => (n, Some(f)),
+            None => (pattern.as_str(), None),
+        };
+        if let Some(file) = file {
+            let vague = glob::is_pattern(name) || file.contains([':', '+']);
+            if vague || file.is_empty() {
+                return Err(self
+                    .needs_debuginfo(format!("which functions '{pattern}' names cannot be told from BTF")));
+            }
+        }
+        let mut names = self.function_names(name, module)?;
+        if *variant == Variant::Exported {
+            names.retain(|(n, _)| self.is_exported(n));
+        }
+        Ok(names.into_iter().map(|(n, m)| self.function(n, m, variant)).collect())
+    }
+
+    /// Is there an entry for it in the table of exported symbols?
+    fn is_exported(&self, name: &str) -> bool {
+        let entry = format!("__ksymtab_{name}");
+        match self.symbols.all(&self.kernel) {
+            Some(table) => table.named(&entry).next().is_some(),
+            None => true,
+        }
+    }
+
+    /// Symbol and module of each function that the pattern names.
+    fn function_names(
+        &self,
+        pattern: &str,
+        module: Option<&str>,
+    ) -> Result<Vec<(String, Option<String>)>, Diagnostic> {
+        if let Some(m) = module.filter(|m| !glob::is_pattern(m)) {
+            if self.kernel.is_running() && self.module_btf(m).is_none() && !self.is_loaded(m) {
+                return Err(self
+                    .error("no-module", format!("module '{m}' is not loaded"))
+                    .help("load it first (modprobe): its functions have no addresses before"));
+            }
+        }
+        if glob::is_pattern(pattern) || module.is_some_and(glob::is_pattern) {
+            if let Some(found) = self.symbols.matching(&self.kernel, pattern, module) {
+                return Ok(found);
+            }
+            let btf = match module {
+                None => self.btf()?,
+                Some(m) => match self.module_btf(m) {
+                    Some(b) => b,
+                    None => return Ok(Vec::new()),
+                },
+            };
+            let mut names: Vec<String> =
+                btf.function_names().filter(|n| glob::matches(pattern, n)).map(str::to_owned).collect();
+            names.sort();
+            names.dedup();
+            return Ok(names.into_iter().map(|n| (n, module.map(str::to_owned))).collect());
+        }
+        let owned = |n: &str| vec![(n.to_owned(), module.map(|m| m.replace('-', "_")))];
+        if self.has_btf_function(pattern, module) {
+            return Ok(owned(pattern));
+        }
+        let Some(table) = self.symbols.all(&self.kernel) else {
+            // no list at all: BTF is the only judge
+            self.btf()?;
+            return Ok(Vec::new());
+        };
+        let wanted = module.map(|m| m.replace('-', "_"));
+        if table.named(pattern).any(|s| s.is_function() && s.module == wanted.as_deref()) {
+            return Ok(owned(pattern));
+        }
+        for mark in CLONE_MARKS {
+            let clone = table.iter().find(|s| {
+                s.is_function()
+                    && s.module == wanted.as_deref()
+                    && s.name.strip_prefix(pattern).is_some_and(|rest| rest.starts_with(mark))
+                    && !s.name.contains(".cold")
+            });
+            if let Some(s) = clone {
+                return Ok(owned(s.name));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn is_loaded(&self, module: &str) -> bool {
+        let module = module.replace('-', "_");
+        self.kernel.modules().contains(&module)
+    }
+
+    fn types_of(&self, symbol: &str, module: Option<&str>) -> Option<Arc<Btf>> {
+        let btf = match module {
+            None => self.kernel.btf().ok()?,
+            Some(m) => self.module_btf(m)?,
+        };
+        own_function(&btf, symbol, module.is_some()).then_some(btf)
+    }
+
+    fn has_btf_function(&self, name: &str, module: Option<&str>) -> bool {
+        self.types_of(name, module).is_some()
+    }
+
+    fn function(&self, symbol: String, module: Option<String>, variant: &Variant) -> TargetPlace {
+        let btf = self.types_of(&symbol, module.as_deref());
+        let family = family(module.as_deref());
+        // clones are named by their function
+        let name = symbol.split('.').next().unwrap_or(&symbol).to_owned();
+        let entry = |btf: Option<Arc<Btf>>| TargetPlace {
+            place: Place::Function {
+                symbol: symbol.clone(),
+                module: module.clone(),
+                offset: 0,
+                absolute: None,
+            },
+            pp: match variant {
+                Variant::Exported => format!("{family}.function(\"{name}\").exported"),
+                _ => format!("{family}.function(\"{name}\").call"),
+            },
+            name: name.clone(),
+            handle: self.keep(Found::Function { symbol: symbol.clone(), btf, returns: false }),
+            entry: None,
+        };
+        let Variant::Return { maxactive } = variant else {
+            return entry(btf);
+        };
+        TargetPlace {
+            place: Place::Return { symbol: symbol.clone(), module: module.clone(), maxactive: *maxactive },
+            pp: match maxactive {
+                Some(n) => format!("{family}.function(\"{name}\").return.maxactive({n})"),
+                None => format!("{family}.function(\"{name}\").return"),
+            },
+            name: name.clone(),
+            entry: Some(Box::new(entry(btf.clone()))),
+            handle: self.keep(Found::Function { symbol: symbol.clone(), btf, returns: true }),
+        }
+    }
+
+    fn kprobes(
+        &self,
+        module: Option<&str>,
+        symbol: &str,
+        variant: &Variant,
+    ) -> Result<Vec<TargetPlace>, Diagnostic> {
+        let names = self.function_names(symbol, module)?;
+        Ok(names
+            .into_iter()
+            .map(|(symbol, module)| {
+                let family = match &module {
+                    None => "kprobe".to_owned(),
+                    Some(m) => format!("kprobe.module(\"{m}\")"),
+                };
+                let (place, suffix) = match variant {
+                    Variant::Return { maxactive } => (
+                        Place::Return { symbol: symbol.clone(), module, maxactive: *maxactive },
+                        match maxactive {
+                            Some(n) => format!(".return.maxactive({n})"),
+                            None => ".return".into(),
+                        },
+                    ),
+                    _ => (
+                        Place::Function { symbol: symbol.clone(), module, offset: 0, absolute: None },
+                        String::new(),
+                    ),
+                };
+                TargetPlace {
+                    place,
+                    pp: format!("{family}.function(\"{symbol}\"){suffix}"),
+                    handle: self.keep(Found::Opaque),
+                    name: symbol,
+                    entry: None,
+                }
+            })
+            .collect())
+    }
+
+    fn tracepoints(&self, pattern: &str) -> Result<Vec<TargetPlace>, Diagnostic> {
+        // the system is a group of tracefs; names are unique without it
+        let name = pattern.split_once(':').map_or(pattern, |(_, n)| n);
+        let btf = self.btf()?;
+        let mut out: Vec<TargetPlace> =
+            tracepoints::matching(&btf, name).into_iter().filter_map(|n| self.tracepoint(n, &btf)).collect();
+        if out.is_empty() || glob::is_pattern(name) {
+            for m in self.kernel.modules() {
+                let Some(btf) = self.module_btf(&m) else { continue };
+                for n in tracepoints::matching(&btf, name) {
+                    if !out.iter().any(|t| t.name == n) {
+                        out.extend(self.tracepoint(n, &btf));
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn tracepoint(&self, name: String, btf: &Arc<Btf>) -> Option<TargetPlace> {
+        let sig = tracepoints::arguments(btf, &name).ok()??;
+        let args = u8::try_from(sig.params.len()).ok()?;
+        Some(TargetPlace {
+            place: Place::Tracepoint { name: name.clone(), args },
+            pp: format!("kernel.trace(\"{name}\")"),
+            handle: self.keep(Found::Tracepoint { name: name.clone(), btf: btf.clone() }),
+            name,
+            entry: None,
+        })
+    }
+
+    fn syscalls(&self, pattern: &str, compat: bool, ret: bool) -> Vec<TargetPlace> {
+        let place = |nr: Option<u32>| match ret {
+            false => Place::SyscallEnter { nr, compat },
+            true => Place::SyscallExit { nr, compat },
+        };
+        let suffix = match (compat, ret) {
+            (false, false) => "",
+            (false, true) => ".return",
+            (true, false) => ".compat",
+            (true, true) => ".compat.return",
+        };
+        let one = |call: Option<&'static syscalls::Syscall>, name: &str, nr| TargetPlace {
+            place: place(nr),
+            pp: format!("__syscall(\"{name}\"){suffix}"),
+            name: name.to_owned(),
+            handle: self.keep(Found::Syscall { call, compat, returns: ret }),
+            entry: None,
+        };
+        if pattern == "*" {
+            return vec![one(None, "*", None)];
+        }
+        syscalls::matching(pattern)
+            .filter_map(|s| Some(one(Some(s), s.name, Some(s.number(compat)?))))
+            .collect()
+    }
+
+    pub(super) fn similar_names(&self, query: &Query) -> Vec<String> {
+        match query {
+            Query::Function { module: None, spec: Spec::Pattern(p), .. }
+            | Query::Statement { module: None, spec: Spec::Pattern(p), .. }
+            | Query::Kprobe { module: None, symbol: p, .. } => {
+                let name = p.split('@').next().unwrap_or(p);
+                self.kernel.btf().map_or(Vec::new(), |b| nearest(name, b.function_names(), 5))
+            }
+            Query::Tracepoint { pattern } => {
+                let name = pattern.split_once(':').map_or(pattern.as_str(), |(_, n)| n);
+                let Ok(btf) = self.kernel.btf() else { return Vec::new() };
+                let all = tracepoints::matching(&btf, "*");
+                nearest(name, all.iter().map(String::as_str), 5)
+            }
+            Query::Syscall { name, .. } => nearest(name, syscalls::all().iter().map(|s| s.name), 5),
+            Query::Function { module: Some(m), spec: Spec::Pattern(p), .. } => {
+                self.module_btf(m).map_or(Vec::new(), |b| nearest(p, b.function_names(), 5))
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Is the function described here (for a module: in its own part)?
+fn own_function(btf: &Btf, name: &str, own: bool) -> bool {
+    btf.find_all(name, kind::FUNC).into_iter().any(|id| !own || id >= btf.first_own())
+}
+
+fn family(module: Option<&str>) -> String {
+    match module {
+        None => "kernel".into(),
+        Some(m) => format!("module(\"{m}\")"),
+    }
+}

@@ -1,0 +1,194 @@
+//! Values as text: `$$parms`, `$$return`, `$x$` and `$x$$`.
+//!
+//! In: values with their types. Out: one `sprintf` in the form of SystemTap:
+//! `name=0x1f`, structures as `{.a=1, .b={...}}`, arrays as `[1, 2]`, text in
+//! quotes. `$` goes one level into structures, `$$` into those inside as well.
+//! What is long is cut with `...`: a print has a bounded number of arguments.
+
+use super::long;
+use super::walk::{type_trouble, Value};
+use crate::diag::{Diagnostic, Span};
+use crate::target::ctype::{self, CType, Field, TypeSource};
+use crate::types::hir::{Expr, ExprKind, FormatFlags, FormatNumber, Piece, Print, Ty};
+use stp_vm::isa::Helper;
+
+/// Most values in one text.
+const MOST_VALUES: usize = 24;
+/// Most elements shown of an array.
+const MOST_ELEMENTS: u64 = 8;
+/// Most bytes shown of a string.
+const MOST_BYTES: i64 = 64;
+
+/// Format pieces and their arguments, as they grow.
+struct Text {
+    pieces: Vec<Piece>,
+    args: Vec<Expr>,
+    literal: String,
+    span: Span,
+}
+
+impl Text {
+    fn new(span: Span) -> Self {
+        Self { pieces: Vec::new(), args: Vec::new(), literal: String::new(), span }
+    }
+    fn say(&mut self, s: &str) {
+        self.literal.push_str(s);
+    }
+    fn full(&self) -> bool {
+        self.args.len() >= MOST_VALUES
+    }
+    fn conv(&mut self, letter: char, alt: bool, value: Expr) {
+        if !self.literal.is_empty() {
+            self.pieces.push(Piece::Text(std::mem::take(&mut self.literal).into()));
+        }
+        let flags = FormatFlags { alt, ..FormatFlags::default() };
+        let (width, precision) = (FormatNumber::None, FormatNumber::None);
+        self.pieces.push(Piece::Conv { letter, flags, width, precision, size: 8 });
+        self.args.push(value);
+    }
+    fn into_expr(mut self) -> Expr {
+        if !self.literal.is_empty() {
+            self.pieces.push(Piece::Text(std::mem::take(&mut self.literal).into()));
+        }
+        let print = Print { to_string: true, pieces: self.pieces, args: self.args };
+        Expr { kind: ExprKind::Print(Box::new(print)), ty: Ty::Str, span: self.span }
+    }
+}
+
+/// `a=0x1 b=0x2`, with structures taken apart where `depth` is not 0.
+pub fn list(named: &[(&str, Value)], depth: u8, span: Span) -> Expr {
+    let mut text = Text::new(span);
+    for (n, (name, value)) in named.iter().enumerate() {
+        text.say(if n == 0 { "" } else { " " });
+        text.say(name);
+        text.say("=");
+        let done = if depth == 0 { plain(&mut text, value) } else { shown(&mut text, value, depth, true) };
+        if done.is_err() {
+            text.say("?");
+        }
+    }
+    text.into_expr()
+}
+
+/// `a=0x1 b=0x2` of plain numbers.
+pub fn numbers(named: &[(&str, Expr)], span: Span) -> Expr {
+    let mut text = Text::new(span);
+    for (n, (name, value)) in named.iter().enumerate() {
+        text.say(if n == 0 { "" } else { " " });
+        text.say(name);
+        text.say("=");
+        text.conv('x', true, value.clone());
+    }
+    text.into_expr()
+}
+
+/// `$x$`, `$x$$`
+pub fn one(value: &Value, depth: u8) -> Result<Expr, Diagnostic> {
+    let mut text = Text::new(value.span);
+    shown(&mut text, value, depth, true)?;
+    Ok(text.into_expr())
+}
+
+fn plain(text: &mut Text, value: &Value) -> Result<(), Diagnostic> {
+    match ctype::strip(value.btf, value.ty).map_err(type_trouble)?.1 {
+        CType::Record { .. } => text.say("{...}"),
+        _ => {
+            let v = value.read()?;
+            text.conv('x', true, v);
+        }
+    }
+    Ok(())
+}
+
+/// `top`: a pointer to a structure is followed.
+fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Diagnostic> {
+    if text.full() {
+        text.say("...");
+        return Ok(());
+    }
+    let (_, shape) = ctype::strip(value.btf, value.ty).map_err(type_trouble)?;
+    match shape {
+        CType::Int { is_char: true, .. } => {
+            let v = value.read()?;
+            text.say("'");
+            text.conv('c', false, v);
+            text.say("'");
+        }
+        CType::Int { signed, .. } | CType::Enum { signed, .. } => {
+            let v = value.read()?;
+            text.conv(if signed { 'd' } else { 'u' }, false, v);
+        }
+        CType::Pointer(to) => {
+            let target = ctype::strip(value.btf, to).map_err(type_trouble)?.1;
+            match target {
+                CType::Int { is_char: true, .. } => quoted(text, value.read()?, MOST_BYTES),
+                CType::Record { .. } if top => shown(text, &value.deref(to)?, depth, false)?,
+                _ => {
+                    let v = value.read()?;
+                    text.conv('p', false, v);
+                }
+            }
+        }
+        CType::Array { elem, count } => array(text, value, elem, count, depth)?,
+        CType::Record { .. } if depth == 0 => text.say("{...}"),
+        CType::Record { .. } => record(text, value, depth)?,
+        _ => text.say("?"),
+    }
+    Ok(())
+}
+
+fn quoted(text: &mut Text, address: Expr, most: i64) {
+    let span = address.span;
+    let most = long(ExprKind::Number(most), span);
+    let args = vec![address, most.clone(), most];
+    let kind = ExprKind::Helper { helper: Helper::KstrQuoted, args };
+    text.conv('s', false, Expr { kind, ty: Ty::Str, span });
+}
+
+fn array(
+    text: &mut Text,
+    value: &Value,
+    elem: ctype::TypeRef,
+    count: u64,
+    depth: u8,
+) -> Result<(), Diagnostic> {
+    let (_, shape) = ctype::strip(value.btf, elem).map_err(type_trouble)?;
+    if matches!(shape, CType::Int { is_char: true, .. }) && value.address().is_ok() {
+        quoted(text, value.address()?, i64::try_from(count).unwrap_or(MOST_BYTES).clamp(1, MOST_BYTES));
+        return Ok(());
+    }
+    text.say("[");
+    for n in 0..count.min(MOST_ELEMENTS) {
+        text.say(if n == 0 { "" } else { ", " });
+        if text.full() {
+            break;
+        }
+        let index = long(ExprKind::Number(n as i64), value.span);
+        shown(text, &value.element(&index)?, depth.saturating_sub(1), false)?;
+    }
+    text.say(if count > MOST_ELEMENTS { ", ...]" } else { "]" });
+    Ok(())
+}
+
+fn record(text: &mut Text, value: &Value, depth: u8) -> Result<(), Diagnostic> {
+    text.say("{");
+    let members = value.btf.members(ctype::strip(value.btf, value.ty).map_err(type_trouble)?.0);
+    for (n, m) in members.map_err(type_trouble)?.iter().enumerate() {
+        text.say(if n == 0 { "" } else { ", " });
+        if text.full() {
+            text.say("...");
+            break;
+        }
+        if !m.name.is_empty() {
+            text.say(".");
+            text.say(m.name);
+            text.say("=");
+        }
+        let field = Field { ty: m.ty, bit_offset: m.bit_offset, bit_size: m.bit_size };
+        // an anonymous member belongs to the level around it
+        let depth = if m.name.is_empty() { depth } else { depth - 1 };
+        shown(text, &value.member(field)?, depth, false)?;
+    }
+    text.say("}");
+    Ok(())
+}

@@ -1,0 +1,510 @@
+//! What `$name`, `@cast` and `@var` stand for at a place.
+//!
+//! In: the variable as written and the place of the probe. Out: an expression.
+//! Parameters of functions come from BTF and the calling convention, those of
+//! tracepoints and system calls from their argument lists. Locals and global
+//! variables of the kernel are not in BTF: they get an error that says what is.
+
+use super::params::{self, Location};
+use super::walk::{type_trouble, At, Value};
+use super::{long, pretty, Found, KernelTarget};
+use crate::diag::{Diagnostic, Span};
+use crate::resolve::target_api::{Access, ListedVariable, PlaceContext, TargetPlace};
+use crate::syntax::ast::{PathStep, TargetBase, TargetVar};
+use crate::target::btf::{kind, Btf};
+use crate::target::ctype::{self, CType, Param, Scalar, Signature, TypeRef};
+use crate::target::syscalls::{ArgKind, Syscall};
+use crate::target::tracepoints;
+use crate::types::hir::{self, Expr, ExprKind, Space};
+use std::sync::Arc;
+
+/// DWARF number of the stack pointer on x86_64.
+const STACK_POINTER: u8 = 7;
+
+impl KernelTarget {
+    pub(super) fn make_variable(
+        &self,
+        context: PlaceContext,
+        var: &TargetVar,
+        operands: &[Expr],
+        access: Access,
+    ) -> Result<Expr, Diagnostic> {
+        if matches!(access, Access::Write(_)) && !context.guru {
+            return Err(self
+                .error("write-needs-guru", "write to target variable not permitted; need stap -g")
+                .token(format!("identifier '{}'", base_name(var))));
+        }
+        match &var.base {
+            TargetBase::Cast { ty, module, .. } => {
+                let Some((value, indexes)) = operands.split_first() else {
+                    return Err(self.error("target-index", "@cast has no value"));
+                };
+                self.cast(context, var, value, ty, module.as_deref(), indexes, access)
+            }
+            TargetBase::Var { name, module } => Err(self.global(name, module.as_deref())),
+            TargetBase::Auto(value) => Err(self
+                .error("unknown-type", "the type of what stands before '->' is not known: use @cast")
+                .at(value.span)),
+            TargetBase::Name(name) => {
+                let Some(place) = context.at else {
+                    return Err(self.error(
+                        "no-context",
+                        format!("'{name}' means something only in a probe, not in a function"),
+                    ));
+                };
+                let Some(found) = self.found(place) else {
+                    return Err(self.no_variables(place, name));
+                };
+                match &*found {
+                    Found::Opaque => Err(self.no_variables(place, name)),
+                    Found::Syscall { call, compat, returns } => {
+                        self.of_syscall(place, *call, *compat, *returns, var, name, access)
+                    }
+                    Found::Function { .. } | Found::Tracepoint { .. } => {
+                        self.of_function(place, &found, var, name, operands, access)
+                    }
+                }
+            }
+        }
+    }
+
+    fn no_variables(&self, place: &TargetPlace, name: &str) -> Diagnostic {
+        self.error("no-target-variables", format!("'{name}': the probe {} has no target variables", place.pp))
+            .token(format!("identifier '{name}'"))
+    }
+
+    /// `@var("name@file")`: where variables live is in debuginfo only.
+    fn global(&self, name: &str, module: Option<&str>) -> Diagnostic {
+        let of = module.map_or(String::new(), |m| format!(" of '{m}'"));
+        self.needs_debuginfo(format!("unable to find global '{name}'{of}: BTF does not describe variables"))
+            .token("operator '@var'")
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn cast(
+        &self,
+        context: PlaceContext,
+        var: &TargetVar,
+        value: &Expr,
+        type_text: &str,
+        module: Option<&str>,
+        indexes: &[Expr],
+        access: Access,
+    ) -> Result<Expr, Diagnostic> {
+        let btf = self.types_for_cast(context, type_text, module)?;
+        let Some((base, stars)) = ctype::parse_type_name(&*btf, type_text) else {
+            return Err(self
+                .error(
+                    "unknown-type",
+                    format!("type definition '{type_text}' not found in '{}'", module.unwrap_or("kernel")),
+                )
+                .token("operator '@cast'"));
+        };
+        let mut ty = base;
+        let mut left = stars;
+        while left > 0 {
+            match pointer_to(&btf, ty) {
+                Some(p) => ty = p,
+                // one star that no type of the kernel has: the number is the address of the base
+                None if left == 1 => break,
+                None => {
+                    let text = format!("no pointer of the type '{type_text}' is known to the kernel");
+                    return Err(self.error("unknown-type", text));
+                }
+            }
+            left -= 1;
+        }
+        let (_, shape) = ctype::strip(&*btf, ty).map_err(type_trouble)?;
+        let at = match shape {
+            CType::Pointer(_) => At::Value(value.clone()),
+            CType::Int { .. } | CType::Enum { .. } if left == 0 => {
+                At::Value(narrow(&btf, value.clone(), ty).map_err(type_trouble)?)
+            }
+            // the number is the address of a value of the type
+            _ => At::Memory { base: Box::new(value.clone()), offset: 0 },
+        };
+        let here = Value { btf: &btf, at, ty, space: Space::Kernel, span: var.span };
+        if var.path.is_empty() && var.pretty == 0 && (stars > 0 || !matches!(here.at, At::Value(_))) {
+            // nothing is asked of what it points to: the number itself
+            return match access {
+                Access::Write(_) => Err(self.error("write-cast", "a cast value cannot be set")),
+                _ => Ok(value.clone()),
+            };
+        }
+        self.finish(here, var, indexes, access)
+    }
+
+    fn types_for_cast(
+        &self,
+        context: PlaceContext,
+        type_text: &str,
+        module: Option<&str>,
+    ) -> Result<Arc<Btf>, Diagnostic> {
+        match module {
+            Some(list) => {
+                // `a:b`: the first that knows the type
+                let mut last = None;
+                for m in list.split(':') {
+                    let btf = if m == "kernel" || m.starts_with("kernel<") {
+                        self.btf()?
+                    } else if m.contains('/') || m.starts_with('<') {
+                        return Err(self.error(
+                            "unknown-module",
+                            format!("types of the file '{m}' are not known here; kernel types and those of loaded modules are"),
+                        ));
+                    } else {
+                        self.module_btf(m).map_or_else(|| self.btf(), Ok)?
+                    };
+                    if ctype::parse_type_name(&*btf, type_text).is_some() {
+                        return Ok(btf);
+                    }
+                    last = Some(btf);
+                }
+                last.map_or_else(|| self.btf(), Ok)
+            }
+            None => {
+                if let Some(found) = context.at.and_then(|p| self.found(p)) {
+                    if let Found::Function { btf: Some(b), .. } = &*found {
+                        return Ok(b.clone());
+                    }
+                }
+                self.btf()
+            }
+        }
+    }
+
+    fn of_function(
+        &self,
+        place: &TargetPlace,
+        found: &Found,
+        var: &TargetVar,
+        name: &str,
+        operands: &[Expr],
+        access: Access,
+    ) -> Result<Expr, Diagnostic> {
+        let (btf, sigs, what) = match found {
+            Found::Tracepoint { name, btf } => {
+                let sig = tracepoints::arguments(btf, name).map_err(|e| type_trouble(e.into()))?;
+                (btf, sig.into_iter().collect::<Vec<_>>(), format!("the tracepoint {name}"))
+            }
+            Found::Function { symbol, btf: Some(btf), .. } => {
+                (btf, btf.functions(symbol).map_err(|e| type_trouble(e.into()))?, symbol.clone())
+            }
+            Found::Function { symbol, .. } => {
+                return Err(self
+                    .needs_debuginfo(format!(
+                        "the parameters of {symbol} are not known: BTF does not describe it"
+                    ))
+                    .token(format!("identifier '{name}'")))
+            }
+            Found::Syscall { .. } | Found::Opaque => return Err(self.no_variables(place, name)),
+        };
+        let returns = matches!(found, Found::Function { returns: true, .. });
+        if let Some(all) = name.strip_prefix("$$") {
+            let Some(sig) = sigs.first() else { return Err(self.no_variables(place, name)) };
+            let params = match all {
+                "parms" | "vars" => self.param_values(btf, sig, var.span)?,
+                "locals" => Vec::new(),
+                "return" => Vec::new(),
+                _ => return Err(self.unknown(&what, name, &sigs, returns)),
+            };
+            let mut named: Vec<(&str, Value)> = params;
+            if returns && all == "return" && !is_void(btf, sig.ret) {
+                named.push(("return", self.return_value(btf, sig.ret, var.span)?));
+            }
+            return Ok(pretty::list(&named, var.pretty, var.span));
+        }
+        let bare = name.trim_start_matches('$');
+        if bare == "return" {
+            if !returns {
+                return Err(self
+                    .error("no-return-value", "$return exists only in return probes")
+                    .token("identifier '$return'"));
+            }
+            let Some(sig) = sigs.first() else { return Err(self.no_variables(place, name)) };
+            if is_void(btf, sig.ret) {
+                return Err(self
+                    .error("no-return-value", format!("function {what} has no return value"))
+                    .token("identifier '$return'"));
+            }
+            let v = self.return_value(btf, sig.ret, var.span)?;
+            return self.finish(v, var, operands, access);
+        }
+        let mut answer: Option<(Location, TypeRef)> = None;
+        for sig in &sigs {
+            let Some(n) = sig.params.iter().position(|p| p.name == bare) else { continue };
+            let at = params::locate(&**btf, sig).map_err(type_trouble)?[n];
+            let ty = sig.params[n].ty;
+            match answer {
+                Some((a, t)) if a != at || ctype::type_name(&**btf, t) != ctype::type_name(&**btf, ty) => {
+                    return Err(self.needs_debuginfo(format!(
+                        "there are several functions named {what}, and '{name}' is not the same in all"
+                    )));
+                }
+                _ => answer = Some((at, ty)),
+            }
+        }
+        let Some((at, ty)) = answer else {
+            return Err(self.unknown(&what, name, &sigs, returns));
+        };
+        let v = self.at_location(btf, at, ty, var.span)?;
+        self.finish(v, var, operands, access)
+    }
+
+    fn unknown(&self, what: &str, name: &str, sigs: &[Signature], returns: bool) -> Diagnostic {
+        let mut known: Vec<String> = Vec::new();
+        for p in sigs.iter().flat_map(|s| &s.params) {
+            let shown = format!("${}", p.name);
+            if !p.name.is_empty() && !known.contains(&shown) {
+                known.push(shown);
+            }
+        }
+        if returns {
+            known.push("$return".into());
+        }
+        let known = if known.is_empty() {
+            "it has none".into()
+        } else {
+            format!("alternatives: {}", known.join(" "))
+        };
+        self.needs_debuginfo(format!("unable to find parameter '{name}' of {what} ({known})"))
+            .token(format!("identifier '{name}'"))
+    }
+
+    fn param_values<'b>(
+        &self,
+        btf: &'b Btf,
+        sig: &Signature<'b>,
+        span: Span,
+    ) -> Result<Vec<(&'b str, Value<'b>)>, Diagnostic> {
+        let places = params::locate(btf, sig).map_err(type_trouble)?;
+        let mut out = Vec::new();
+        for (Param { name, ty }, at) in sig.params.iter().zip(places) {
+            if !name.is_empty() && at != Location::Vector {
+                out.push((*name, self.at_location(btf, at, *ty, span)?));
+            }
+        }
+        Ok(out)
+    }
+
+    /// The value of a parameter. Argument n of a tracepoint stands where that of a function does.
+    fn at_location<'b>(
+        &self,
+        btf: &'b Btf,
+        at: Location,
+        ty: TypeRef,
+        span: Span,
+    ) -> Result<Value<'b>, Diagnostic> {
+        let at = match at {
+            Location::Registers { first, count: 1 } if !is_record(btf, ty) => {
+                let (bits, signed) = register_bits(btf, ty);
+                At::Value(long(ExprKind::ProbeArg { n: first, bits, signed }, span))
+            }
+            Location::Registers { first, count } => At::Words {
+                words: (first..first + count)
+                    .map(|n| long(ExprKind::ProbeArg { n, bits: 64, signed: false }, span))
+                    .collect(),
+                bit: 0,
+            },
+            Location::Stack { offset } => At::Memory {
+                base: Box::new(long(ExprKind::Register { n: STACK_POINTER }, span)),
+                offset: i64::try_from(offset).unwrap_or(i64::MAX),
+            },
+            Location::Vector => {
+                return Err(self.error("no-value", "a floating-point parameter cannot be read"));
+            }
+        };
+        Ok(Value { btf, at, ty, space: Space::Kernel, span })
+    }
+
+    fn return_value<'b>(&self, btf: &'b Btf, ty: TypeRef, span: Span) -> Result<Value<'b>, Diagnostic> {
+        if is_record(btf, ty) {
+            let size = ctype::size_of(btf, ty).map_err(type_trouble)?;
+            if size > 8 {
+                return Err(self.error(
+                    "no-value",
+                    format!(
+                        "a returned '{}' of {size} bytes is not in one register",
+                        ctype::type_name(btf, ty)
+                    ),
+                ));
+            }
+            let word = long(ExprKind::ReturnValue { bits: 64, signed: false }, span);
+            return Ok(Value {
+                btf,
+                at: At::Words { words: vec![word], bit: 0 },
+                ty,
+                space: Space::Kernel,
+                span,
+            });
+        }
+        let (bits, signed) = register_bits(btf, ty);
+        let at = At::Value(long(ExprKind::ReturnValue { bits, signed }, span));
+        Ok(Value { btf, at, ty, space: Space::Kernel, span })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn of_syscall(
+        &self,
+        place: &TargetPlace,
+        call: Option<&'static Syscall>,
+        compat: bool,
+        returns: bool,
+        var: &TargetVar,
+        name: &str,
+        access: Access,
+    ) -> Result<Expr, Diagnostic> {
+        if !matches!(access, Access::Read) {
+            return Err(self.error("write-register", "arguments of system calls can only be read"));
+        }
+        let bare = name.trim_start_matches('$');
+        let kind = if name == "$$parms" || name == "$$vars" {
+            let args = call.map_or(&[][..], |c| &c.args);
+            let values: Vec<(&str, Expr)> = args
+                .iter()
+                .enumerate()
+                .map(|(n, a)| (a.name, syscall_arg(n, a.kind, compat, var.span)))
+                .collect();
+            return Ok(pretty::numbers(&values, var.span));
+        } else if bare == "return" && returns {
+            ExprKind::ReturnValue { bits: if compat { 32 } else { 64 }, signed: true }
+        } else if let Some(n) = call.and_then(|c| c.args.iter().position(|a| a.name == bare)) {
+            let arg_kind = call.map_or(ArgKind::Ulong, |c| c.args[n].kind);
+            syscall_arg(n, arg_kind, compat, var.span).kind
+        } else if let Some(n) =
+            bare.strip_prefix("arg").and_then(|n| n.parse::<u8>().ok()).filter(|n| (1..=6).contains(n))
+        {
+            ExprKind::ProbeArg { n: n - 1, bits: if compat { 32 } else { 64 }, signed: false }
+        } else {
+            let known = call.map_or(String::new(), |c| {
+                c.args.iter().map(|a| format!(" ${}", a.name)).collect::<String>()
+            });
+            return Err(self
+                .error(
+                    "unknown-parameter",
+                    format!("unable to find '{name}' of {} (alternatives:{known} $arg1 … $arg6)", place.name),
+                )
+                .token(format!("identifier '{name}'")));
+        };
+        let value = long(kind, var.span);
+        if let Some(PathStep::Field(field)) = var.path.first() {
+            return Err(self
+                .error(
+                    "not-a-struct",
+                    format!(
+                        "invalid access '->{}': arguments of system calls are numbers here; use @cast",
+                        field.name
+                    ),
+                )
+                .at(field.span));
+        }
+        if !var.path.is_empty() {
+            return Err(self.error("not-an-array", "arguments of system calls are numbers here; use @cast"));
+        }
+        Ok(value)
+    }
+
+    fn finish(
+        &self,
+        here: Value,
+        var: &TargetVar,
+        indexes: &[Expr],
+        access: Access,
+    ) -> Result<Expr, Diagnostic> {
+        let here = here.follow(&var.path, indexes)?;
+        match access {
+            Access::AddressOf => here.address(),
+            Access::Write(value) => here.write(*value),
+            Access::Read if var.pretty > 0 => pretty::one(&here, var.pretty),
+            Access::Read => here.read(),
+        }
+    }
+
+    pub(super) fn list_variables(&self, at: &TargetPlace) -> Vec<ListedVariable> {
+        let Some(found) = self.found(at) else { return Vec::new() };
+        let typed = |btf: &Btf, sig: &Signature| -> Vec<ListedVariable> {
+            sig.params
+                .iter()
+                .filter(|p| !p.name.is_empty())
+                .map(|p| ListedVariable { name: format!("${}", p.name), ty: ctype::type_name(btf, p.ty) })
+                .collect()
+        };
+        match &*found {
+            Found::Tracepoint { name, btf } => {
+                tracepoints::arguments(btf, name).ok().flatten().map_or(Vec::new(), |s| typed(btf, &s))
+            }
+            Found::Function { symbol, btf: Some(btf), returns } => {
+                let sigs = btf.functions(symbol).unwrap_or_default();
+                let Some(sig) = sigs.first() else { return Vec::new() };
+                let mut out = Vec::new();
+                if *returns && !is_void(btf, sig.ret) {
+                    out.push(ListedVariable {
+                        name: "$return".into(),
+                        ty: ctype::type_name(&**btf, sig.ret),
+                    });
+                }
+                out.extend(typed(btf, sig));
+                out
+            }
+            Found::Syscall { call: Some(call), returns, .. } => {
+                let ret = returns.then(|| ListedVariable { name: "$return".into(), ty: "long int".into() });
+                let args = call
+                    .args
+                    .iter()
+                    .map(|a| ListedVariable { name: format!("${}", a.name), ty: a.kind.c_type().into() });
+                ret.into_iter().chain(args).collect()
+            }
+            Found::Function { .. } | Found::Syscall { .. } | Found::Opaque => Vec::new(),
+        }
+    }
+}
+
+fn base_name(var: &TargetVar) -> &str {
+    match &var.base {
+        TargetBase::Name(n) => n,
+        TargetBase::Var { name, .. } => name,
+        TargetBase::Cast { ty, .. } => ty,
+        TargetBase::Auto(_) => "",
+    }
+}
+
+fn syscall_arg(n: usize, kind: ArgKind, compat: bool, span: Span) -> Expr {
+    let (bits, signed) = kind.bits(compat);
+    long(ExprKind::ProbeArg { n: n as u8, bits, signed }, span)
+}
+
+/// How much of a register holds a value of the type.
+fn register_bits(btf: &Btf, ty: TypeRef) -> (u8, bool) {
+    match ctype::scalar(btf, ty) {
+        Ok(Some(Scalar::Int { size, signed })) => (size.saturating_mul(8), signed),
+        _ => (64, false),
+    }
+}
+
+fn is_record(btf: &Btf, ty: TypeRef) -> bool {
+    matches!(ctype::strip(btf, ty), Ok((_, CType::Record { .. })))
+}
+
+fn is_void(btf: &Btf, ty: TypeRef) -> bool {
+    matches!(ctype::strip(btf, ty), Ok((_, CType::Void)))
+}
+
+/// The value as an integer type of fewer bits would hold it.
+fn narrow(btf: &Btf, value: Expr, ty: TypeRef) -> Result<Expr, ctype::TypeError> {
+    Ok(match ctype::scalar(btf, ty)? {
+        Some(Scalar::Int { size, signed }) if size < 8 => {
+            let span = value.span;
+            let kind = ExprKind::BitField { value: Box::new(value), shift: 0, bits: size * 8, signed };
+            hir::Expr { kind, ty: hir::Ty::Long, span }
+        }
+        _ => value,
+    })
+}
+
+/// Some pointer type to that one.
+fn pointer_to(btf: &Btf, to: TypeRef) -> Option<TypeRef> {
+    (1..btf.count()).find_map(|id| {
+        let raw = btf.raw(id).ok()??;
+        (raw.kind == kind::PTR && u64::from(raw.word) == to.0).then_some(TypeRef(id.into()))
+    })
+}
