@@ -7,24 +7,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds `stpvm.ko` for that kernel; warnings are errors. `None` while the sources have no Kbuild.
-///
-/// Kbuild leaves its objects beside the sources, so each kernel gets a copy of them.
+/// Builds `stpvm.ko` for that kernel; warnings are errors. `None` while the machine's sources are not there.
 pub fn kernel_module(kernel: &Kernel) -> Result<Option<PathBuf>> {
     let source = root().join("vm-kmod");
-    if !source.join("Kbuild").exists() {
+    if !source.join("core/interp.c").exists() {
         return Ok(None);
     }
     let dir = build_dir().join("kmod").join(&kernel.release);
     let _lock = Lock::take(&dir)?;
-    for part in ["Kbuild", "core", "kernel"] {
-        mirror(&source.join(part), &dir.join(part))?;
-    }
     let out = Command::new("make")
         .arg("-C")
-        .arg(&kernel.headers)
-        .arg(format!("M={}", dir.display()))
-        .args(["-j2", "KCFLAGS=-Werror", "modules"])
+        .arg(&source)
+        .arg("-j2")
+        .arg(format!("KDIR={}", kernel.headers.display()))
+        .arg(format!("KVER={}", kernel.release))
+        .arg(format!("OUT={}", dir.display()))
         .env_remove("MAKEFLAGS")
         .env_remove("MAKELEVEL")
         .output()
@@ -33,12 +30,7 @@ pub fn kernel_module(kernel: &Kernel) -> Result<Option<PathBuf>> {
         let (o, e) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
         bail!("the module does not build for {}:\n{o}{e}", kernel.release);
     }
-    let built = dir.join("stpvm.ko");
-    let stripped = dir.join("stpvm.stripped.ko");
-    if newer(&built, &stripped) {
-        run(Command::new("strip").arg("-g").arg("-o").arg(&stripped).arg(&built))?;
-    }
-    Ok(Some(stripped))
+    Ok(Some(dir.join("stpvm.stripped.ko")))
 }
 
 /// Compiles every `tests/guest/programs/*.c` statically; gives their paths.
@@ -71,33 +63,6 @@ pub fn stripped(program: &Path) -> Result<PathBuf> {
         run(Command::new("strip").arg("-o").arg(&copy).arg(program))?;
     }
     Ok(copy)
-}
-
-/// Copies files that changed, removes C sources that are gone; keeps times, so that make sees what is new.
-fn mirror(from: &Path, to: &Path) -> Result<()> {
-    if from.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let text = name.to_string_lossy();
-            let source = [".c", ".h", ".def", ".sh"].iter().any(|e| text.ends_with(e));
-            if entry.path().is_dir()
-                || (source && !text.ends_with(".mod.c"))
-                || text == "Kbuild"
-                || text == "Makefile"
-            {
-                mirror(&entry.path(), &to.join(&name))?;
-            }
-        }
-        return Ok(());
-    }
-    if newer(from, to) {
-        let modified = fs::metadata(from)?.modified()?;
-        fs::copy(from, to).with_context(|| from.display().to_string())?;
-        fs::File::options().append(true).open(to)?.set_modified(modified)?;
-    }
-    Ok(())
 }
 
 /// Whether `to` is missing or has another time than `from` and is not younger.
