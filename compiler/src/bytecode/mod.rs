@@ -2,20 +2,27 @@
 //!
 //! * [`image`]: the structures, made by `lower` or by the assembler
 //! * [`pools`]: how constants, strings, formats are shared; the canonical order of the pools
+//! * `listing`: what `stap -p3` prints
+//! * [`asm`]: reads a listing back
 //! * [`file`]: `NAME.stpbc`, what `stap -p4` writes
 //! * [`flat`]: what a machine loads (`vm-kmod/core/image.h`)
 //!
 //! Nothing here knows the language or the traced machine.
 
+pub mod asm;
 pub mod file;
 pub mod flat;
 pub mod image;
+mod listing;
 pub mod pools;
 mod signature;
 
 #[cfg(test)]
+mod listing_tests;
+#[cfg(test)]
 mod tests;
 
+pub use asm::{assemble, AsmError};
 pub use file::FileError;
 pub use flat::{FlatError, ResolvedPlace};
 pub use image::{

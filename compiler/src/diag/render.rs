@@ -12,7 +12,7 @@ pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
     let paint = |code: &str, s: &str| if color { format!("\x1b[{code}m{s}\x1b[m") } else { s.to_string() };
     let head_color = if d.severity == Severity::Warning { "00;33" } else { "01;31" };
     let mut out = format!("{} {}", paint(head_color, head), d.message);
-    let mut place = |span: Span, token: Option<&str>| match token {
+    let place = |span: Span, token: Option<&str>| match token {
         Some(token) => format!(": {} at {}", token, map.place(span)),
         None => format!(": at {}", map.place(span)),
     };
