@@ -126,7 +126,7 @@ struct im_probe {
 #define IM_P_INTERRUPTIBLE 1	/* begin, end, error */
 #define IM_P_RETURN	2	/* a return probe: is_return() */
 #define IM_P_OPTIONAL	4	/* failing to attach is a warning only */
-#define IM_P_MAXINT	8	/* a timer: MAXACTION_INTERRUPTIBLE is its limit, as for begin */
+#define IM_P_MAXINT	16	/* a timer: MAXACTION_INTERRUPTIBLE is its limit, as for begin */
 #define IM_P_ENTRY_ARGS	8	/* IM_K_FRETURN: the handler reads the arguments that the function was entered with */
 
 enum im_class {

@@ -12,12 +12,14 @@
 #include <linux/kernel.h>
 #include <linux/math64.h>
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #define vm_noinline noinline
 #else
 #include <stdint.h>
 #include <stddef.h>
 #include <stdbool.h>
 #include <string.h>
+#include <errno.h>
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;

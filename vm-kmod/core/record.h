@@ -11,7 +11,7 @@
  *
  * head and tail count bytes and only grow; the machine moves head, the loader
  * tail. A record never wraps: the rest of the buffer is filled by a record of
- * type REC_PAD. Records are 8-byte aligned. `seq` is one count for the whole
+ * type REC_PAD. Records are 16-byte aligned. `seq` is one count for the whole
  * session, without gaps, so a reader that prints in the order of seq prints
  * in global order: it waits for the next number (REC_PAD with a seq stands
  * for a record that was given back; a pad at the end of the buffer has seq 0).
@@ -35,7 +35,7 @@ struct ring_head {
 };
 
 struct rec {
-	u32 len;		/* whole record, a multiple of 8 */
+	u32 len;		/* whole record, a multiple of 16 */
 	u16 type;		/* enum rec_type */
 	u16 probe;		/* which probe, 0xffff: none */
 	u64 seq;
@@ -44,8 +44,9 @@ struct rec {
 enum rec_type {
 	REC_PAD,
 	/* data ring */
-	REC_PRINT,		/* u32 fmt, u32 0, s64 integers in order,
-				 * then per string: u32 length, bytes, padded to 4 */
+	REC_PRINT,		/* u32 fmt, u32 0, s64 integers in order, then per string
+				 * and per memory dump (IM_C_MEM, IM_C_MEMHEX), in the
+				 * order of the format: u32 length, bytes, padded to 4 */
 	REC_TEXT,		/* u32 length, u32 0, bytes: log(), speculation */
 	REC_HIST,		/* u32 global, u32 newline, struct vm_agg, u64 buckets[] */
 	/* control ring */

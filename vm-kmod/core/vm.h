@@ -91,6 +91,7 @@ void vm_free(struct vm *vm);
 void vm_memory(const struct vm *vm, struct vm_figures *out);
 struct vm_ctx *vm_ctx(struct vm *vm, u32 cpu);
 void *vm_host(struct vm *vm);
+u32 vm_ctx_cpu(const struct vm_ctx *c);
 /* memory for one CPU's rings (record.h), given by the host before the first run */
 void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl);
 
@@ -118,7 +119,6 @@ u64 vmh_clock_real(void);			/* ns, safe in NMI */
 u64 vmh_clock_mono(void);
 u64 vmh_cycles(void);
 u32 vmh_random(void);
-u32 vmh_cpu(struct vm_ctx *c);
 void vmh_relax(u32 usec);			/* wait between two lock tries */
 int vmh_read_kernel(void *dst, u64 addr, size_t n);	/* 0 or negative errno, no faults */
 int vmh_read_user(void *dst, u64 addr, size_t n);

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * helpers.c - the built-in functions of helpers.def. What only the host knows
+ * (tasks, clocks, memory) is asked from it; the rest is done here. A string
+ * result is built in the spare buffer, so it may be one of the arguments.
+ */
+#include "machine.h"
+#include "helpers.h"
+#include "text.h"
+
+static notrace u64 random64(void)
+{
+	return (u64)vmh_random() << 32 | vmh_random();
+}
+
+static notrace void set_constant(struct vm_ctx *c, struct vm_slot *out, u32 str)
+{
+	const struct vm_prog *p = c->vm->prog;
+
+	out->p = prog_str(p, str);
+	out->len = p->str[str].len < c->vm->strcap ? p->str[str].len : c->vm->strcap;
+}
+
+static notrace void host_text(struct vm_ctx *c, u32 id, struct vm_slot *out)
+{
+	size_t n = vmh_text(c, id, c->hit, c->spare, c->vm->strcap + 1);
+
+	slot_adopt_spare(c, out, n < c->vm->strcap ? (u32)n : c->vm->strcap);
+}
+
+static notrace void file_path(struct vm_ctx *c, u64 file, struct vm_slot *out)
+{
+	size_t n = vmh_file_path(c, file, c->spare, c->vm->strcap + 1);
+
+	slot_adopt_spare(c, out, n < c->vm->strcap ? (u32)n : c->vm->strcap);
+}
+
+static notrace void exit_run(struct vm_ctx *c, bool abort)
+{
+	u32 no = 0;
+
+	if (abort)
+		__atomic_store_n(&c->vm->aborted, 1, __ATOMIC_RELAXED);
+	if (__atomic_compare_exchange_n(&c->vm->exiting, &no, 1, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED))
+		vm_emit_exit(c, REC_EXIT_CALL);
+}
+
+static notrace void symbol_marker(struct vm_ctx *c, u64 addr, struct vm_slot *out)
+{
+	struct vm_out o = { c->spare, 0, c->vm->strcap };
+	char buf[64];
+	const char *d;
+	u32 n = digits_of(addr, 16, false, buf, &d);
+
+	out_cstr(&o, "\001k");
+	out_fill(&o, '0', 16 - (s64)n);
+	out_bytes(&o, d, n);
+	slot_adopt_spare(c, out, (u32)o.len);
+}
+
+/* -- results: none ----------------------------------------------------------------- */
+
+static notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
+{
+	switch (id) {
+	case H_EXIT:
+		exit_run(c, false);
+		return 0;
+	case H_ABORT:
+		exit_run(c, true);
+		return vm_raise(c, E_ABORT, 0);
+	case H_LOG:
+		vm_emit_text(c, RING_DATA, REC_TEXT, ss[0].p, ss[0].len, "\n", 1);
+		return 0;
+	case H_WARN:
+		vm_emit_text(c, RING_CTL, REC_WARN, ss[0].p, ss[0].len, "", 0);
+		return 0;
+	case H_FTRACE:
+	case H_PRINTK:
+		/* the host wants a C string: the spare buffer has room for the NUL */
+		memcpy(c->spare, ss[0].p, ss[0].len);
+		c->spare[ss[0].len] = 0;
+		vmh_kernel_message(c, id, id == H_PRINTK ? ri[0] : 0, c->spare);
+		return 0;
+	case H_SPECULATE:
+		return spec_add(c, ri[0], &ss[0]);
+	case H_COMMIT:
+		return spec_end(c, ri[0], true);
+	case H_DISCARD:
+		return spec_end(c, ri[0], false);
+	}
+	return 0;
+}
+
+/* -- results: integers --------------------------------------------------------------- */
+
+static notrace int string_at(struct vm_ctx *c, const struct vm_slot *s, s64 pos, s64 *out)
+{
+	if (pos < 0 || pos >= s->len)
+		return vm_raise(c, E_POSITION, 0);
+	*out = (u8)s->p[pos];
+	return 0;
+}
+
+static notrace s64 position(const struct vm_slot *s, const struct vm_slot *what)
+{
+	u32 at = slot_find(s, what, 0);
+
+	return at == NOT_FOUND ? -1 : (s64)at;
+}
+
+static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
+			    s64 *out)
+{
+	switch (id) {
+	case H_IS_RETURN:
+		*out = !!(c->hit->flags & VM_HIT_RETURN);
+		break;
+	case H_USER_MODE:
+		*out = !!(c->hit->flags & VM_HIT_USER);
+		break;
+	case H_REGISTERS_VALID:
+		*out = c->hit->regs != NULL;
+		break;
+	case H_IS_COMPAT:
+		*out = !!(c->hit->flags & VM_HIT_COMPAT);
+		break;
+	case H_SYSCALL_NR:
+		*out = c->hit->sysnr;
+		break;
+	case H_PROBE_ADDR:
+		*out = (s64)c->hit->addr;
+		break;
+	case H_CPU:
+		*out = c->cpu;
+		break;
+	case H_GTOD_NS:
+		*out = (s64)vmh_clock_real();
+		break;
+	case H_GTOD_US:
+		*out = (s64)(vmh_clock_real() / 1000);
+		break;
+	case H_GTOD_MS:
+		*out = (s64)(vmh_clock_real() / 1000000);
+		break;
+	case H_GTOD_S:
+		*out = (s64)(vmh_clock_real() / 1000000000);
+		break;
+	case H_KTIME_NS:
+	case H_LOCAL_NS:
+		*out = (s64)vmh_clock_mono();
+		break;
+	case H_CYCLES:
+		*out = (s64)vmh_cycles();
+		break;
+	case H_RANDINT:
+		*out = ri[0] > 0 ? (s64)(random64() % (u64)ri[0]) : 0;
+		break;
+	case H_STRLEN:
+		*out = ss[0].len;
+		break;
+	case H_STRINGAT:
+		return string_at(c, &ss[0], ri[0], out);
+	case H_ISINSTR:
+		*out = slot_find(&ss[0], &ss[1], 0) != NOT_FOUND;
+		break;
+	case H_STRPOS:
+		*out = position(&ss[0], &ss[1]);
+		break;
+	case H_STRTOL:
+		*out = str_to_int(&ss[0], ri[0]);
+		break;
+	case H_ISDIGIT:
+		*out = ss[0].len && ss[0].p[0] >= '0' && ss[0].p[0] <= '9';
+		break;
+	case H_NGROUPS:
+		*out = c->match.valid ? c->match.ngroups : 0;
+		break;
+	case H_SPECULATION:
+		return spec_begin(c, out);
+	default:
+		*out = vmh_fact(c, id, c->hit);
+		break;
+	}
+	return 0;
+}
+
+/* -- results: strings ------------------------------------------------------------------ */
+
+static notrace void substring(struct vm_ctx *c, const struct vm_slot *s, s64 at, s64 n,
+			      struct vm_slot *out)
+{
+	if (at < 0 || at >= s->len || n <= 0) {
+		out->len = 0;
+		return;
+	}
+	if (n > s->len - at)
+		n = s->len - at;
+	memcpy(c->spare, s->p + at, (size_t)n);
+	slot_adopt_spare(c, out, (u32)n);
+}
+
+static notrace int matched(struct vm_ctx *c, s64 group, struct vm_slot *out)
+{
+	const struct vm_match *m = &c->match;
+	u32 from, to;
+
+	if (!m->valid)
+		return vm_raise(c, E_NOMATCH, 0);
+	if (group < 0 || group > m->ngroups)
+		return vm_raise(c, E_GROUP, group);
+	from = m->tags[2 * group];
+	to = m->tags[2 * group + 1];
+	if (to < from || to > m->len) {	/* took no part */
+		out->len = 0;
+		return 0;
+	}
+	slot_set(c, out, m->text + from, to - from);
+	return 0;
+}
+
+static notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
+			    struct vm_slot *out)
+{
+	switch (id) {
+	case H_MODULE_NAME:
+		set_constant(c, out, c->vm->prog->h->name);
+		break;
+	case H_PP:
+		set_constant(c, out, c->probe->pp);
+		break;
+	case H_PN:
+		set_constant(c, out, c->probe->pn);
+		break;
+	case H_SUBSTR:
+		substring(c, &ss[0], ri[0], ri[1], out);
+		break;
+	case H_STR_REPLACE:
+		str_replace(c, &ss[0], &ss[1], &ss[2], out);
+		break;
+	case H_TOKENIZE:
+		str_tokenize(c, &ss[0]);
+		str_next_token(c, &ss[1], out);
+		break;
+	case H_TOKEN_NEXT:
+		str_next_token(c, &ss[0], out);
+		break;
+	case H_TEXT_STRN:
+		str_escape(c, ss[0].p, ss[0].len, false, ri[0], ri[1] != 0, out);
+		break;
+	case H_KSTR:
+		return mem_string(c, false, (u64)ri[0], ri[1], NULL, out);
+	case H_KSTR_OR:
+		return mem_string(c, false, (u64)ri[0], ri[1], &ss[0], out);
+	case H_USTR:
+		return mem_string(c, true, (u64)ri[0], ri[1], NULL, out);
+	case H_USTR_OR:
+		return mem_string(c, true, (u64)ri[0], ri[1], &ss[0], out);
+	case H_KSTR_QUOTED:
+		mem_quoted(c, false, (u64)ri[0], ri[1], ri[2], out);
+		break;
+	case H_USTR_QUOTED:
+		mem_quoted(c, true, (u64)ri[0], ri[1], ri[2], out);
+		break;
+	case H_D_PATH:
+		file_path(c, (u64)ri[0], out);
+		break;
+	case H_MATCHED:
+		return matched(c, ri[0], out);
+	case H_SYM_PLAIN:
+		symbol_marker(c, (u64)ri[0], out);
+		break;
+	default:
+		host_text(c, id, out);
+		break;
+	}
+	return 0;
+}
+
+notrace int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
+		    s64 *iout, struct vm_slot *sout)
+{
+	if (iout)
+		return help_int(c, id, ri, ss, iout);
+	if (sout)
+		return help_str(c, id, ri, ss, sout);
+	return help_none(c, id, ri, ss);
+}

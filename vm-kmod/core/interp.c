@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * interp.c - the interpreter: the hot opcodes, calls and errors. The cold
+ * opcodes are one call away, in cold.c.
+ *
+ * Nothing is checked here that the verifier has proved: fields lie in the
+ * frame, indices in the tables, types fit. What depends on values is checked:
+ * actions, depth of calls, division, full maps, memory.
+ *
+ * The kernel is built without jump tables, so there the switch is a tree of
+ * compares; hosted, the same cases are reached by computed goto.
+ */
+#include "machine.h"
+#include "map.h"
+
+#ifdef __KERNEL__
+#define vmdispatch	for (;;) { i = *pc++; switch (I_OP(i))
+#define vmend		}
+#define vmcase(name)	case OP_##name:
+#define vmcold		default:
+#define vmbreak		continue
+#else
+#define vmdispatch	vmbreak;
+#define vmend
+#define vmcase(name)	L_##name:
+#define vmcold		L_cold:
+#define vmbreak		do { i = *pc++; goto *jump[I_OP(i)]; } while (0)
+#endif
+
+#define RA		r[I_A(i)]
+#define RB		r[I_B(i)]
+#define RC		r[I_C(i)]
+#define SA		(&s[I_A(i)])
+#define IMM		((s64)I_IMM(i))
+#define GLOBAL		(&c->vm->global[I_IMM(i)])
+#define JUMP(when, by)	do { if (when) pc += (by); } while (0)
+#define CHARGE(n)	do { budget -= (n); if (unlikely(budget < 0)) goto too_many; } while (0)
+
+/* the frame's iterators are not started yet */
+static notrace void open_frame(struct vm_ctx *c, struct vm_frame *fr)
+{
+	u32 k;
+
+	for (k = 0; k < fr->f->niters; k++)
+		c->walks[fr->walk + k].map = NULL;
+	for (k = 0; k < fr->f->naggs; k++)
+		c->aggs[fr->agg + k].g = NULL;
+}
+
+static notrace void close_frame(struct vm_ctx *c, struct vm_frame *fr)
+{
+	u32 k;
+
+	for (k = 0; k < fr->f->niters; k++)
+		walk_drop(&c->walks[fr->walk + k]);
+}
+
+/* The error in the context was raised by the instruction at `at`: find the
+ * innermost catch block for it. NULL: there is none, the handler ends. */
+static vm_noinline notrace const u64 *unwind(struct vm_ctx *c, const u64 *at)
+{
+	const struct vm_prog *p = c->vm->prog;
+	u32 k;
+
+	c->fail_pc = at;
+	c->fail_depth = c->depth;
+	for (;; c->depth--) {
+		struct vm_frame *fr = &c->frames[c->depth];
+		const struct im_try *y = p->try_ + fr->f->try_first;
+		const u64 *code = p->code + fr->f->code;
+		u32 pc = (u32)(at - code);
+
+		for (k = 0; k < fr->f->try_count && vm_catchable(c->error); k++, y++)
+			if (pc >= y->from && pc < y->to) {
+				c->error = E_NONE;
+				return code + y->target;
+			}
+		close_frame(c, fr);
+		if (!c->depth)
+			return NULL;
+		at = fr->ret - 1;
+	}
+}
+
+static inline notrace u32 frame_room(const struct vm_ctx *c)
+{
+	return (u32)c->vm->prog->h->limits.maxnesting;
+}
+
+/* enter function `f` with its window at register b and slot sc of the caller */
+static vm_noinline notrace int enter(struct vm_ctx *c, const struct im_func *f, const u64 *ret,
+				     u32 b, u32 sc)
+{
+	struct vm_frame *from = &c->frames[c->depth], *to = from + 1;
+
+	if (c->depth >= frame_room(c))
+		return vm_raise(c, E_NESTING, 0);
+	if (--c->calls < 0)
+		return vm_raise(c, E_ACTION, 0);
+	c->depth++;
+	to->ret = ret;
+	to->f = f;
+	to->r = from->r + b;
+	to->s = from->s + sc;
+	to->agg = from->agg + from->f->naggs;
+	to->walk = from->walk + from->f->niters;
+	if (f->naggs | f->niters)
+		open_frame(c, to);
+	return 0;
+}
+
+static notrace s64 percpu_sum(const struct vm_ctx *c, const struct vm_global *g)
+{
+	u64 sum = 0;
+	u32 k;
+
+	for (k = 0; k < c->vm->ncpus; k++)
+		sum += *(u64 *)cell_of(c->vm->cpu[k], g);
+	return (s64)sum;
+}
+
+static notrace void set_global(struct vm_ctx *c, struct vm_global *g, s64 v)
+{
+	u32 k;
+
+	if (g->g->cls == IM_G_INT) {
+		g->ival = v;
+		return;
+	}
+	for (k = 0; k < c->vm->ncpus; k++)
+		*(s64 *)cell_of(c->vm->cpu[k], g) = k == c->cpu ? v : 0;
+}
+
+static inline notrace void add_global(struct vm_ctx *c, struct vm_global *g, s64 v)
+{
+	u64 *at = g->g->cls == IM_G_INT ? (u64 *)&g->ival : cell_of(c, g);
+
+	*at += (u64)v;
+}
+
+/* 0, or -1 and a read fault */
+static vm_noinline notrace int load_memory(struct vm_ctx *c, u64 addr, u32 how, s64 *out)
+{
+	u32 size = how & 15, drop = 64 - 8 * size;
+	u64 v = 0;
+
+	if (vmh_read_kernel(&v, addr, size))
+		return vm_raise(c, E_READ, (s64)addr);
+	*out = how & 16 ? (s64)(v << drop) >> drop : (s64)v;
+	return 0;
+}
+
+notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
+{
+#ifndef __KERNEL__
+	static const void *const jump[OP_MAX] = {
+#define OP(name, ...) &&L_##name,
+#define OPCOLD(name, ...) &&L_cold,
+#include "ops.def"
+#undef OP
+#undef OPCOLD
+	};
+#endif
+	const u64 *pc = c->vm->prog->code + f->code;
+	s64 *r = c->regs;
+	struct vm_slot *s = c->slots;
+	s64 budget = c->budget;
+	struct vm_frame *fr = c->frames;
+	struct vm_global *g;
+	u64 i;
+	u32 n;
+	int did;
+
+	c->depth = 0;
+	fr->f = f;
+	fr->r = r;
+	fr->s = s;
+	fr->agg = 0;
+	fr->walk = 0;
+	open_frame(c, fr);
+
+	vmdispatch {
+	/* moves and arithmetic; unsigned, so that it wraps */
+	vmcase(MOV)	RA = RB; vmbreak;
+	vmcase(LDI)	RA = IMM; vmbreak;
+	vmcase(ADD)	RA = (s64)((u64)RB + (u64)RC); vmbreak;
+	vmcase(ADDI)	RA = (s64)((u64)RB + (u64)IMM); vmbreak;
+	vmcase(SUB)	RA = (s64)((u64)RB - (u64)RC); vmbreak;
+	vmcase(MUL)	RA = (s64)((u64)RB * (u64)RC); vmbreak;
+	vmcase(MULI)	RA = (s64)((u64)RB * (u64)IMM); vmbreak;
+	vmcase(AND)	RA = RB & RC; vmbreak;
+	vmcase(ANDI)	RA = RB & IMM; vmbreak;
+	vmcase(OR)	RA = RB | RC; vmbreak;
+	vmcase(XOR)	RA = RB ^ RC; vmbreak;
+	vmcase(SHLI)	RA = (s64)((u64)RB << (IMM & 63)); vmbreak;
+	vmcase(SHRI)	RA = RB >> (IMM & 63); vmbreak;
+	/* jumps */
+	vmcase(JMP)	pc += I_IMM(i); vmbreak;
+	vmcase(JEQ)	JUMP(RA == RB, I_IMM(i)); vmbreak;
+	vmcase(JNE)	JUMP(RA != RB, I_IMM(i)); vmbreak;
+	vmcase(JLT)	JUMP(RA < RB, I_IMM(i)); vmbreak;
+	vmcase(JLE)	JUMP(RA <= RB, I_IMM(i)); vmbreak;
+	vmcase(JEQI)	JUMP(RA == IMM, I_BC(i)); vmbreak;
+	vmcase(JNEI)	JUMP(RA != IMM, I_BC(i)); vmbreak;
+	vmcase(JLTI)	JUMP(RA < IMM, I_BC(i)); vmbreak;
+	vmcase(JLEI)	JUMP(RA <= IMM, I_BC(i)); vmbreak;
+	vmcase(JGTI)	JUMP(RA > IMM, I_BC(i)); vmbreak;
+	vmcase(JGEI)	JUMP(RA >= IMM, I_BC(i)); vmbreak;
+	vmcase(CHARGE)	CHARGE(I_IMM(i)); vmbreak;
+	vmcase(LOOP)	CHARGE(I_A(i)); pc += I_IMM(i); vmbreak;
+	vmcase(LOOPLT)	CHARGE(I_C(i)); JUMP(RA < RB, I_IMM(i)); vmbreak;
+	vmcase(LOOPLTI)	CHARGE(1); JUMP(RA < IMM, -(s64)I_BC(i)); vmbreak;
+	/* globals and maps */
+	vmcase(GGET)
+		g = GLOBAL;
+		RA = g->g->cls == IM_G_INT ? g->ival : percpu_sum(c, g);
+		vmbreak;
+	vmcase(GSET)
+		set_global(c, GLOBAL, RA);
+		vmbreak;
+	vmcase(GADD)
+		add_global(c, GLOBAL, RA);
+		vmbreak;
+	vmcase(GADDI)
+		add_global(c, GLOBAL, (s8)I_A(i));
+		vmbreak;
+	vmcase(MGET)
+		g = GLOBAL;
+		n = map_find(g->map, &RB, &s[I_C(i)]);
+		RA = n ? *map_value(g->map, n) : 0;
+		vmbreak;
+	vmcase(MSET)
+		g = GLOBAL;
+		n = map_enter(c, g->map, &RB, &s[I_C(i)]);
+		if (unlikely(!n))
+			goto raised;
+		*map_value(g->map, n) = RA;
+		vmbreak;
+	vmcase(MADD)
+		g = GLOBAL;
+		n = map_enter(c, g->map, &RB, &s[I_C(i)]);
+		if (unlikely(!n))
+			goto raised;
+		RA = *map_value(g->map, n) = (s64)((u64)*map_value(g->map, n) + (u64)RA);
+		vmbreak;
+	vmcase(MHAS)
+		RA = map_find(GLOBAL->map, &RB, &s[I_C(i)]) != 0;
+		vmbreak;
+	vmcase(SADD)
+		g = GLOBAL;
+		stat_add(g->g, cell_of(c, g), RA);
+		vmbreak;
+	vmcase(MSADD)
+		g = GLOBAL;
+		n = map_enter(c, g->map, &RB, &s[I_C(i)]);
+		if (unlikely(!n))
+			goto raised;
+		stat_add(g->g, map_cell(g->map, c->cpu, n), RA);
+		vmbreak;
+	/* context, calls, output */
+	vmcase(ARG)
+		n = c->hit->argmap[I_IMM(i)];
+		RA = n < c->hit->nargs ? (s64)c->hit->args[n] : 0;
+		vmbreak;
+	vmcase(HELPI)
+		if (unlikely(vm_help(c, (u32)I_IMM(i), &RB, &s[I_C(i)], &RA, NULL)))
+			goto raised;
+		vmbreak;
+	vmcase(HELPS)
+		if (unlikely(vm_help(c, (u32)I_IMM(i), &RB, &s[I_C(i)], NULL, SA)))
+			goto raised;
+		vmbreak;
+	vmcase(HELPV)
+		if (unlikely(vm_help(c, (u32)I_IMM(i), &RB, &s[I_C(i)], NULL, NULL)))
+			goto raised;
+		vmbreak;
+	vmcase(PRINT)
+		if (unlikely(vm_print(c, (u32)I_IMM(i), &RB, &s[I_C(i)])))
+			goto raised;
+		vmbreak;
+	vmcase(CALL)
+		f = &c->vm->prog->func[I_IMM(i)];
+		if (unlikely(enter(c, f, pc, I_B(i), I_C(i))))
+			goto raised;
+		r += I_B(i);
+		s += I_C(i);
+		pc = c->vm->prog->code + f->code;
+		vmbreak;
+	vmcase(RET)
+		fr = &c->frames[c->depth];
+		if (unlikely(fr->f->niters))
+			close_frame(c, fr);
+		if (!c->depth) {
+			c->budget = budget;
+			return 0;
+		}
+		c->depth--;
+		pc = fr->ret;
+		r = fr[-1].r;
+		s = fr[-1].s;
+		vmbreak;
+	vmcase(LOCK)
+		if (!c->held && unlikely(!vm_locks_take(c)))
+			goto raised;
+		vmbreak;
+	vmcase(UNLOCK)
+		if (c->held)
+			vm_locks_drop(c);
+		vmbreak;
+	vmcase(SMOV)
+		slot_copy(SA, &s[I_B(i)]);
+		vmbreak;
+	vmcase(SLDK) {
+		const struct im_str *k = &c->vm->prog->str[I_IMM(i)];
+
+		SA->p = c->vm->prog->bytes + k->off;
+		SA->len = k->len < c->vm->strcap ? k->len : c->vm->strcap;
+		vmbreak;
+	}
+	vmcase(LDM)
+		if (unlikely(load_memory(c, (u64)RB + (u64)IMM, I_C(i), &RA)))
+			goto raised;
+		vmbreak;
+	vmcold
+		c->budget = budget;
+		did = vm_cold(c, i, r, s);
+		budget = c->budget;
+		if (unlikely(did < 0))
+			goto raised;
+		JUMP(did, I_IMM(i));
+		vmbreak;
+	}
+too_many:
+	vm_raise(c, E_ACTION, 0);
+raised:
+	pc = unwind(c, pc - 1);
+	if (!pc)
+		return -1;
+	r = c->frames[c->depth].r;
+	s = c->frames[c->depth].s;
+	vmbreak;
+	vmend
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * machine.c - a session's life: takes all memory that it will ever use
+ * (vm_new), runs handlers (vm_run), gives it back (vm_free).
+ */
+#include "machine.h"
+#include "map.h"
+#include "helpers.h"
+
+/* n elements, zeroed; the machine never takes memory any other way */
+void *vm_take(u64 *account, u64 count, u64 size)
+{
+	u64 bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > (1ull << 40))
+		return NULL;
+	*account += bytes;
+	return vmh_alloc((size_t)(bytes ? bytes : 1));
+}
+
+static int new_global(struct vm *vm, u32 n, u32 *cells)
+{
+	const struct vm_prog *p = vm->prog;
+	struct vm_global *g = &vm->global[n];
+
+	g->g = &p->global[n];
+	g->nbuckets = stat_buckets(g->g);
+	g->cell_size = (u32)sizeof(struct vm_agg) + 8 * g->nbuckets;
+	switch (g->g->cls) {
+	case IM_G_INT:
+		g->ival = g->g->init_int;
+		return 0;
+	case IM_G_STR:
+		g->sbuf = vm_take(&vm->bytes_globals, 1, vm->strcap + 1);
+		if (!g->sbuf)
+			return -ENOMEM;
+		g->slen = p->str[g->g->init_str].len;
+		if (g->slen > vm->strcap)
+			g->slen = vm->strcap;
+		memcpy(g->sbuf, prog_str(p, g->g->init_str), g->slen);
+		return 0;
+	case IM_G_PERCPU:
+		g->cell = *cells;
+		*cells += 8;
+		return 0;
+	case IM_G_STAT:
+		g->cell = *cells;
+		*cells += g->cell_size;
+		return 0;
+	}
+	return map_new(vm, g, p->map_orders[n]);
+}
+
+static int new_slots(struct vm *vm, struct vm_ctx *c)
+{
+	const struct vm_prog *p = vm->prog;
+	u64 *account = &vm->bytes_contexts;
+	u64 stride = ((u64)vm->strcap + 1 + 7) & ~7ull;
+	u32 n = p->need.strs + 1, k;
+	char *at;
+
+	/* slots, then the spare buffer, the message, and what is used only by some */
+	c->strings = vm_take(account, (u64)n + 2 + !!(p->uses & USE_TOKEN) +
+			     !!(p->uses & USE_REGEX), stride);
+	c->slots = vm_take(account, n, sizeof(*c->slots));
+	if (!c->strings || !c->slots)
+		return -ENOMEM;
+	at = c->strings;
+	for (k = 0; k < n; k++, at += stride) {
+		c->slots[k].buf = at;
+		c->slots[k].p = at;
+	}
+	c->spare = at;
+	at += stride;
+	c->msg = at;
+	at += stride;
+	if (p->uses & USE_TOKEN) {
+		c->tok = at;
+		at += stride;
+	}
+	if (p->uses & USE_REGEX) {
+		c->match.text = at;
+		c->match.scratch = vm_take(account, 1, sizeof(*c->match.scratch));
+		if (!c->match.scratch)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
+{
+	const struct vm_prog *p = vm->prog;
+	u64 *account = &vm->bytes_contexts;
+	struct vm_ctx *c = vm_take(account, 1, sizeof(*c));
+	u64 *buckets;
+	u32 k, n;
+
+	if (!c)
+		return -ENOMEM;
+	vm->cpu[cpu] = c;
+	c->vm = vm;
+	c->cpu = cpu;
+	c->cells = vm_take(&vm->bytes_globals, 1, cells);
+	c->regs = vm_take(account, (u64)p->need.regs + 1, sizeof(*c->regs));
+	c->frames = vm_take(account, (u64)p->h->limits.maxnesting + 1, sizeof(*c->frames));
+	c->aggs = vm_take(account, (u64)p->need.aggs + 1, sizeof(*c->aggs));
+	c->walks = vm_take(account, (u64)p->need.iters + 1, sizeof(*c->walks));
+	if (!c->cells || !c->regs || !c->frames || !c->aggs || !c->walks || new_slots(vm, c))
+		return -ENOMEM;
+	for (k = 0; k < vm->nglobals; k++)
+		if (p->global[k].cls == IM_G_PERCPU && !cpu)
+			*(s64 *)cell_of(c, &vm->global[k]) = p->global[k].init_int;
+	if (!(p->uses & USE_HIST) || !p->need.aggs)
+		return 0;
+	n = p->need.aggs;
+	buckets = vm_take(account, (u64)n * HIST_BUCKETS_MAX, 8);
+	if (!buckets)
+		return -ENOMEM;
+	for (k = 0; k < n; k++)
+		c->aggs[k].bucket = buckets + (size_t)k * HIST_BUCKETS_MAX;
+	return 0;
+}
+
+static u64 total(const struct vm *vm)
+{
+	return vm->prog->len + vm->bytes_globals + vm->bytes_contexts;
+}
+
+int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out)
+{
+	u64 first = 0, limit = (u64)p->h->limits.maxmemory << 10;
+	struct vm *vm = vm_take(&first, 1, sizeof(*vm));
+	u32 cells = 8, k;
+	int err = -ENOMEM;
+
+	if (!vm)
+		return -ENOMEM;
+	vm->prog = p;
+	vm->host = host;
+	vm->bytes_globals = first;
+	vm->strcap = (u32)p->h->limits.maxstringlen - 1;
+	vm->nglobals = prog_n(p, IM_S_GLOBAL);
+	vm->global = vm_take(&vm->bytes_globals, (u64)vm->nglobals + 1, sizeof(*vm->global));
+	vm->cpu = vm_take(&vm->bytes_contexts, ncpus, sizeof(*vm->cpu));
+	if (!vm->global || !vm->cpu)
+		goto fail;
+	vm->ncpus = ncpus;
+	for (k = 0; k < vm->nglobals; k++)
+		if (new_global(vm, k, &cells) || (limit && total(vm) > limit))
+			goto fail;
+	if (p->uses & USE_SPEC && spec_new(vm))
+		goto fail;
+	for (k = 0; k < ncpus; k++)
+		if (new_ctx(vm, k, cells) || (limit && total(vm) > limit))
+			goto fail;
+	*out = vm;
+	return 0;
+fail:
+	vm_free(vm);
+	return err;
+}
+
+static void give(void *p)
+{
+	if (p)
+		vmh_free(p);
+}
+
+static void free_ctx(struct vm_ctx *c)
+{
+	if (!c)
+		return;
+	if (c->aggs)
+		give(c->aggs[0].bucket);	/* one block for all */
+	give(c->cells);
+	give(c->regs);
+	give(c->frames);
+	give(c->aggs);
+	give(c->walks);
+	give(c->strings);
+	give(c->slots);
+	give(c->match.scratch);
+	vmh_free(c);
+}
+
+void vm_free(struct vm *vm)
+{
+	u32 k;
+
+	if (!vm)
+		return;
+	for (k = 0; k < vm->ncpus; k++)
+		free_ctx(vm->cpu[k]);
+	for (k = 0; vm->global && k < vm->nglobals; k++) {
+		give(vm->global[k].sbuf);
+		map_free(vm->global[k].map);
+	}
+	spec_free(vm);
+	give(vm->cpu);
+	give(vm->global);
+	vmh_free(vm);
+}
+
+void vm_memory(const struct vm *vm, struct vm_figures *out)
+{
+	out->image = vm->prog->len;
+	out->globals = vm->bytes_globals;
+	out->contexts = vm->bytes_contexts;
+	out->rings = vm->bytes_rings;
+}
+
+struct vm_ctx *vm_ctx(struct vm *vm, u32 cpu)
+{
+	return vm->cpu[cpu];
+}
+
+void *vm_host(struct vm *vm)
+{
+	return vm->host;
+}
+
+void *vm_ctx_host(const struct vm_ctx *c)
+{
+	return c->vm->host;
+}
+
+u32 vm_ctx_cpu(const struct vm_ctx *c)
+{
+	return c->cpu;
+}
+
+notrace bool vm_exiting(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->exiting, __ATOMIC_RELAXED);
+}
+
+notrace bool vm_aborted(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->aborted, __ATOMIC_RELAXED);
+}
+
+static notrace int run_handler(struct vm_ctx *c, bool *skip)
+{
+	const struct vm_prog *p = c->vm->prog;
+	const struct im_probe *pr = c->probe;
+
+	if (pr->cond != ~0u) {
+		const struct im_func *f = &p->func[pr->cond];
+
+		if (f->flags & IM_F_LOCKED && !vm_locks_take(c))
+			return -1;
+		if (vm_exec(c, f))
+			return -1;
+		*skip = !c->regs[0];
+		if (*skip)
+			return 0;
+	}
+	return vm_exec(c, &p->func[pr->func]);
+}
+
+notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit)
+{
+	const struct vm_prog *p = c->vm->prog;
+	const struct im_limits *lim = &p->h->limits;
+	bool skip = false;
+	int err;
+
+	c->hit = hit;
+	c->probe = &p->probe[probe];
+	c->probe_nr = probe;
+	c->error = E_NONE;
+	c->calls = c->probe->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT) ? lim->maxaction_int : lim->maxaction;
+	if (lim->suppress_time)
+		c->calls = 0x7fffffffffffffffll;
+	c->budget = c->calls;
+	c->tok_len = 0;
+	c->match.valid = false;
+	err = run_handler(c, &skip);
+	if (c->held)
+		vm_locks_drop(c);
+	if (!err)
+		return skip ? VM_SKIP_COND : VM_OK;
+	if (c->error == E_ABORT)
+		return VM_OK;
+	if (c->error == E_LOCK)
+		return VM_SKIP_LOCK;
+	vm_emit_error(c);
+	return VM_ERROR;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * ring.c - records into the rings of record.h. One producer: whoever owns the
+ * context of the CPU. The page that is shared with the loader is written, but
+ * nothing in it is believed: head and size are kept here, and a tail that
+ * makes no sense counts as a full ring.
+ */
+#include "machine.h"
+
+#define REC_HEAD	((u32)sizeof(struct rec))
+#define REC_ALIGN	16u
+#define PAGE		4096u
+
+static void init_one(struct vm_ring *g, struct ring_head *shared, u8 *data, u64 offset, u64 size)
+{
+	g->data = data;
+	g->shared = shared;
+	g->head = 0;
+	g->size = size;
+	g->lost = 0;
+	shared->size = size;
+	shared->offset = offset;
+}
+
+void vm_ring_init(struct vm_ctx *c, void *mapping, size_t data, size_t ctl)
+{
+	struct ring_head *h = mapping;
+	u8 *base = mapping;
+
+	init_one(&c->ring[RING_DATA], &h[RING_DATA], base + PAGE, PAGE, data);
+	init_one(&c->ring[RING_CTL], &h[RING_CTL], base + PAGE + data, PAGE + data, ctl);
+}
+
+void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl)
+{
+	vm_ring_init(vm->cpu[cpu], mapping, data, ctl);
+	vm->bytes_rings += PAGE + data + ctl;
+}
+
+static notrace u64 next_seq(struct vm_ctx *c)
+{
+	return __atomic_add_fetch(&c->vm->seq, 1, __ATOMIC_RELAXED);
+}
+
+notrace struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)
+{
+	struct vm_ring *g = &c->ring[ring];
+	u32 len = (REC_HEAD + body + REC_ALIGN - 1) & ~(REC_ALIGN - 1);
+	u64 used, at, pad;
+	struct rec *r;
+
+	if (!g->size)
+		return NULL;
+	used = g->head - __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
+	at = g->head & (g->size - 1);
+	pad = len > g->size - at ? g->size - at : 0;
+	if (used > g->size || body > g->size / 2 || len + pad > g->size - used) {
+		g->lost++;
+		__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
+		return NULL;
+	}
+	if (pad) {
+		r = (struct rec *)(g->data + at);
+		r->len = (u32)pad;
+		r->type = REC_PAD;
+		r->probe = 0xffff;
+		r->seq = 0;
+		g->head += pad;
+		at = 0;
+	}
+	r = (struct rec *)(g->data + at);
+	r->len = len;
+	r->type = type;
+	r->probe = c->probe ? (u16)c->probe_nr : 0xffff;
+	r->seq = next_seq(c);
+	g->open = len;		/* the loader could change r->len */
+	return r;
+}
+
+notrace void vm_commit(struct vm_ctx *c, u32 ring)
+{
+	struct vm_ring *g = &c->ring[ring];
+
+	g->head += g->open;
+	__atomic_store_n(&g->shared->head, g->head, __ATOMIC_RELEASE);
+	vmh_wake(c, ring == RING_CTL);
+}
+
+notrace void vm_discard(struct vm_ctx *c, u32 ring, struct rec *r)
+{
+	r->type = REC_PAD;
+	vm_commit(c, ring);
+}
+
+/* u32 length, u32 0, the bytes and then `end` */
+notrace void vm_emit_text(struct vm_ctx *c, u32 ring, u16 type, const char *s, u32 len,
+			  const char *end, u32 endlen)
+{
+	struct rec *r = vm_reserve(c, ring, type, 8 + len + endlen);
+	u32 *body;
+
+	if (!r)
+		return;
+	body = (u32 *)(r + 1);
+	body[0] = len + endlen;
+	body[1] = 0;
+	memcpy(body + 2, s, len);
+	memcpy((char *)(body + 2) + len, end, endlen);
+	vm_commit(c, ring);
+}
+
+notrace void vm_emit_error(struct vm_ctx *c)
+{
+	u32 depth = c->fail_depth, padded = (c->msg_len + 3) & ~3u, k;
+	const u64 *code = c->vm->prog->code;
+	struct rec *r;
+	u32 *body;
+
+	r = vm_reserve(c, RING_CTL, REC_ERROR, 16 + padded + 4 * depth);
+	if (!r)
+		return;
+	body = (u32 *)(r + 1);
+	body[0] = (u32)(c->fail_pc - code);
+	body[1] = c->error;
+	body[2] = c->msg_len;
+	body[3] = depth;
+	body += 4;
+	memset(body, 0, padded);
+	memcpy(body, c->msg, c->msg_len);
+	body += padded / 4;
+	for (k = depth; k > 0; k--)
+		*body++ = (u32)(c->frames[k].ret - code) - 1;
+	vm_commit(c, RING_CTL);
+}
+
+notrace void vm_emit_exit(struct vm_ctx *c, u32 reason)
+{
+	struct rec *r = vm_reserve(c, RING_CTL, REC_EXIT, 8);
+
+	if (!r)
+		return;
+	((u32 *)(r + 1))[0] = reason;
+	((u32 *)(r + 1))[1] = 0;
+	vm_commit(c, RING_CTL);
+}
+
+void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len)
+{
+	struct vm_ctx *c = vm->cpu[cpu];
+	const struct im_probe *probe = c->probe;
+	struct rec *r;
+
+	c->probe = NULL;	/* the host's, of no probe */
+	r = vm_reserve(c, RING_CTL, type, len);
+	c->probe = probe;
+	if (!r)
+		return;
+	memcpy(r + 1, body, len);
+	vm_commit(c, RING_CTL);
+}

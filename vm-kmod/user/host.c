@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/* host.c - vmh_* functions of the hosted machine. See host.h. */
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+#include <sched.h>
+#include "host.h"
+#include "isa.h"
+#include "machine.h"
+
+static __thread struct user_host *current;
+
+enum vm_result user_run(struct vm *vm, u32 cpu, u32 probe, const struct vm_hit *hit)
+{
+	current = vm_host(vm);
+	return vm_run(vm_ctx(vm, cpu), probe, hit);
+}
+
+u64 user_seq(const struct vm *vm)
+{
+	return __atomic_load_n(&vm->seq, __ATOMIC_RELAXED);
+}
+
+void *vmh_alloc(size_t n)
+{
+	return calloc(1, n);
+}
+
+void vmh_free(void *p)
+{
+	free(p);
+}
+
+static u64 now(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
+u64 vmh_clock_real(void)
+{
+	return current->clock_real ? current->clock_real : now(CLOCK_REALTIME);
+}
+
+u64 vmh_clock_mono(void)
+{
+	return current->clock_mono ? current->clock_mono : now(CLOCK_MONOTONIC);
+}
+
+u64 vmh_cycles(void)
+{
+	return current->cycles ? current->cycles : now(CLOCK_MONOTONIC);
+}
+
+u32 vmh_random(void)
+{
+	u64 x = __atomic_load_n(&current->seed, __ATOMIC_RELAXED);
+
+	if (!x)
+		x = now(CLOCK_MONOTONIC) | 1;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	__atomic_store_n(&current->seed, x, __ATOMIC_RELAXED);
+	return (u32)(x >> 32);
+}
+
+void vmh_relax(u32 usec)
+{
+	(void)usec;
+	sched_yield();
+}
+
+static u8 *find(u64 addr, size_t n, bool user, bool write)
+{
+	u64 k;
+
+	for (k = 0; k < current->regions; k++) {
+		const struct user_region *m = &current->region[k];
+
+		if (!!m->user == user && (!write || m->writable) && addr >= m->addr &&
+		    addr - m->addr <= m->len && n <= m->len - (addr - m->addr))
+			return m->bytes + (addr - m->addr);
+	}
+	return NULL;
+}
+
+static int copy(void *dst, u64 addr, size_t n, bool user)
+{
+	const u8 *from = find(addr, n, user, false);
+
+	if (!from)
+		return -EFAULT;
+	memcpy(dst, from, n);
+	return 0;
+}
+
+static int put(u64 addr, const void *src, size_t n, bool user)
+{
+	u8 *to = find(addr, n, user, true);
+
+	if (!to)
+		return -EFAULT;
+	memcpy(to, src, n);
+	return 0;
+}
+
+int vmh_read_kernel(void *dst, u64 addr, size_t n)
+{
+	return copy(dst, addr, n, false);
+}
+
+int vmh_read_user(void *dst, u64 addr, size_t n)
+{
+	return copy(dst, addr, n, true);
+}
+
+int vmh_write_kernel(u64 addr, const void *src, size_t n)
+{
+	return put(addr, src, n, false);
+}
+
+int vmh_write_user(u64 addr, const void *src, size_t n)
+{
+	return put(addr, src, n, true);
+}
+
+s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
+{
+	struct user_host *h = vm_ctx_host(c);
+
+	if (helper == H_CALLER_ADDR && hit->caller)
+		return (s64)hit->caller;
+	return helper < 256 ? h->fact[helper] : 0;
+}
+
+size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap)
+{
+	struct user_host *h = vm_ctx_host(c);
+	const char *s = helper == H_EXECNAME ? h->execname :
+			helper == H_PEXECNAME ? h->pexecname : "";
+	size_t n = strlen(s);
+
+	(void)hit;
+	if (n > cap - 1)
+		n = cap - 1;
+	memcpy(out, s, n);
+	return n;
+}
+
+s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok)
+{
+	/* hosted, `regs` is an array of 17 numbers in DWARF order */
+	*ok = hit->regs && dwarf_reg < 17;
+	return *ok ? ((const s64 *)hit->regs)[dwarf_reg] : 0;
+}
+
+size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap)
+{
+	(void)c;
+	(void)file;
+	(void)out;
+	(void)cap;
+	return 0;	/* a process has no struct file */
+}
+
+void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)
+{
+	struct user_host *h = vm_ctx_host(c);
+
+	if (h->message)
+		h->message(h->message_arg, helper, level, s);
+}
+
+void vmh_wake(struct vm_ctx *c, bool urgent)
+{
+	struct user_host *h = vm_ctx_host(c);
+
+	__atomic_fetch_add(urgent ? &h->urgent_wakes : &h->wakes, 1, __ATOMIC_RELAXED);
+}
