@@ -130,7 +130,8 @@ fn in_guest(series: &str) {
     );
     for (n, case) in cases.iter().enumerate() {
         let dir = Path::new(&case.name).parent().expect("a case lies in a directory").display();
-        let words: Vec<String> = case.command().iter().map(|w| format!("'{}'", w.replace('\'', r"'\''"))).collect();
+        let words: Vec<String> =
+            case.command().iter().map(|w| format!("'{}'", w.replace('\'', r"'\''"))).collect();
         script.push_str(&format!("run {n} /language/{dir} {}\n", words.join(" ")));
     }
     script.push_str("cd /tmp/r; tar -c .\n");

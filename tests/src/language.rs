@@ -125,7 +125,10 @@ impl Kind {
         let text = String::from_utf8_lossy(stderr).to_lowercase();
         let aside = ["number of errors:", "exited with status", "messages suppressed"];
         let lines = || text.lines().filter(|l| !aside.iter().any(|a| l.contains(a)));
-        Kind { error: lines().any(|l| has_word(l, "error")), warning: lines().any(|l| has_word(l, "warning")) }
+        Kind {
+            error: lines().any(|l| has_word(l, "error")),
+            warning: lines().any(|l| has_word(l, "warning")),
+        }
     }
 
     fn name(self) -> &'static str {
@@ -206,7 +209,8 @@ fn first_difference(want: &[u8], got: &[u8]) -> Option<String> {
             (None, None) => break,
             (w, g) if w == g => {}
             (w, g) => {
-                let show = |l: Option<&[u8]>| l.map_or("its end".into(), |l| format!("`{}`", l.escape_ascii()));
+                let show =
+                    |l: Option<&[u8]>| l.map_or("its end".into(), |l| format!("`{}`", l.escape_ascii()));
                 return Some(format!("line {n}: {} instead of {}", show(g), show(w)));
             }
         }
@@ -233,9 +237,14 @@ mod tests {
         let c = case("a\nb\n", 0, Kind::default());
         assert_eq!(c.difference(&got("a\nb\n", 0, "Pass 5: run\n")), None);
         assert_eq!(c.difference(&got("a\nc\n", 0, "")).as_deref(), Some("stdout line 2: `c` instead of `b`"));
-        assert_eq!(c.difference(&got("a\nb", 0, "")).as_deref(), Some("stdout line 3: its end instead of ``"));
+        assert_eq!(
+            c.difference(&got("a\nb", 0, "")).as_deref(),
+            Some("stdout line 3: its end instead of ``")
+        );
         assert_eq!(c.difference(&got("a\nb\n", 1, "")).as_deref(), Some("status 1, want 0"));
-        assert!(c.difference(&got("a\nb\n", 0, "WARNING: w\n")).is_some_and(|d| d.contains("warning, want silent")));
+        assert!(c
+            .difference(&got("a\nb\n", 0, "WARNING: w\n"))
+            .is_some_and(|d| d.contains("warning, want silent")));
     }
 
     #[test]
