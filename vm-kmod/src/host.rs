@@ -176,6 +176,7 @@ extern "C" {
     fn vm_memory(vm: *const CVm, out: *mut Figures);
     fn vm_set_ring(vm: *mut CVm, cpu: u32, mapping: *mut c_void, data: usize, ctl: usize);
     fn vm_exiting(vm: *const CVm) -> bool;
+    fn vm_aborted(vm: *const CVm) -> bool;
     fn vm_control(vm: *mut CVm, cpu: u32, kind: u16, body: *const c_void, len: u32);
     fn vm_render(
         flat: *const c_void,
@@ -247,7 +248,34 @@ impl Program {
 
     /// Text of a record of type PRINT, TEXT, HIST or WARN. `sym` gives the
     /// name of a kernel address; without it addresses are printed as numbers.
-    pub fn render(&self, r: &Record, mut sym: Option<&mut dyn FnMut(u64) -> String>) -> Vec<u8> {
+    pub fn render(&self, r: &Record, sym: Option<&mut dyn FnMut(u64) -> String>) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.render_words(&r.words, &mut out, sym);
+        out
+    }
+
+    /// [`Program::render`] for a record that still stands in its ring (head
+    /// included): appends the text to `out`. Nothing where the bytes are no
+    /// whole, 8-byte aligned record.
+    pub fn render_bytes(
+        &self,
+        record: &[u8],
+        out: &mut Vec<u8>,
+        sym: Option<&mut dyn FnMut(u64) -> String>,
+    ) {
+        // SAFETY: any bytes are words.
+        let (before, words, after) = unsafe { record.align_to::<u64>() };
+        if before.is_empty() && after.is_empty() && words.len() >= 2 {
+            self.render_words(words, out, sym);
+        }
+    }
+
+    fn render_words(
+        &self,
+        words: &[u64],
+        out: &mut Vec<u8>,
+        mut sym: Option<&mut dyn FnMut(u64) -> String>,
+    ) {
         extern "C" fn call(arg: *mut c_void, addr: u64, out: *mut c_char, cap: usize) -> usize {
             // SAFETY: arg is the closure reference below; out has cap bytes.
             unsafe {
@@ -258,31 +286,31 @@ impl Program {
                 n
             }
         }
-        let mut out = vec![0u8; 1024 + r.words.len() * 16];
+        if (words[0] as u32) as usize > words.len() * 8 {
+            return;
+        }
+        let mut room = 1024 + words.len() * 16;
         loop {
+            out.reserve(room);
             let (f, arg) = match &mut sym {
                 Some(f) => (Some(call as SymFn), std::ptr::from_mut(f).cast::<c_void>()),
                 None => (None, std::ptr::null_mut()),
             };
+            let space = out.spare_capacity_mut();
+            let cap = space.len();
             // SAFETY: the header points at the start of the program's image, the
-            // record is whole (its length was checked), out has its length.
+            // record is whole (its length was checked), space has cap bytes.
             let n = unsafe {
-                vm_render(
-                    std::ptr::from_ref(self.header()).cast(),
-                    r.words.as_ptr(),
-                    out.as_mut_ptr().cast(),
-                    out.len(),
-                    f,
-                    arg,
-                )
+                let flat = std::ptr::from_ref(self.header()).cast();
+                vm_render(flat, words.as_ptr(), space.as_mut_ptr().cast(), cap, f, arg)
             };
             // full: there may be more (a wide field, a histogram)
-            if n < out.len() || out.len() > 1 << 26 {
-                out.truncate(n);
-                return out;
+            if n < cap || room > 1 << 26 {
+                // SAFETY: vm_render wrote n bytes behind what was there.
+                unsafe { out.set_len(out.len() + n.min(cap)) };
+                return;
             }
-            let more = out.len() * 4;
-            out.resize(more, 0);
+            room = cap * 4;
         }
     }
 }
@@ -476,6 +504,21 @@ impl Machine {
     pub fn exiting(&self) -> bool {
         // SAFETY: an atomic read.
         unsafe { vm_exiting(self.vm) }
+    }
+
+    /// True after abort(): not even the other begin probes are to run.
+    pub fn aborted(&self) -> bool {
+        // SAFETY: an atomic read.
+        unsafe { vm_aborted(self.vm) }
+    }
+
+    /// Start and bytes of a CPU's rings, for a reader that reads them as it
+    /// would those of a kernel session, instead of [`Machine::drain`].
+    pub fn mapping(&self, cpu: u32) -> (*const u8, usize) {
+        let ring = &self.rings[cpu as usize];
+        // SAFETY: only the address and the length are taken.
+        let words = unsafe { &*ring.words.get() };
+        (words.as_ptr().cast(), words.len() * 8)
     }
 
     /// A record of the host itself in the control ring; false when the CPU is busy.
