@@ -3,7 +3,11 @@
 //! * [`cli`]: the options of `stap`
 //! * [`session`]: a machine that runs an image, in the kernel or in this process
 //! * [`output`]: from the machine's rings to text
+//! * [`run`]: start, events, end
+//! * [`stap`]: the passes, as the command line wants them
 
 pub mod cli;
 pub mod output;
+pub mod run;
 pub mod session;
+pub mod stap;

@@ -2,4 +2,3 @@
 //! In: cases. Out: what they did. No expectation lives here.
 
 pub mod guest;
-pub mod language;

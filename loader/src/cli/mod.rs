@@ -2,7 +2,7 @@
 //! Out: an [`Invocation`], or a text that answers the user (help, version), or
 //! what is wrong with the line. Opens nothing but the rc file, prints nothing.
 
-mod rc;
+pub(crate) mod rc;
 pub mod table;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};

@@ -30,9 +30,9 @@ pub fn split(line: &str) -> Option<Vec<String>> {
         match c {
             ' ' | '\t' | '\n' => words.extend(word.take()),
             '#' if word.is_none() => break,
-            '\\' => word.get_or_insert_default().extend(chars.next()),
+            '\\' => word.get_or_insert_with(String::new).extend(chars.next()),
             '\'' => {
-                let w = word.get_or_insert_default();
+                let w = word.get_or_insert_with(String::new);
                 loop {
                     match chars.next()? {
                         '\'' => break,
@@ -41,7 +41,7 @@ pub fn split(line: &str) -> Option<Vec<String>> {
                 }
             }
             '"' => {
-                let w = word.get_or_insert_default();
+                let w = word.get_or_insert_with(String::new);
                 loop {
                     match chars.next()? {
                         '"' => break,
@@ -53,7 +53,7 @@ pub fn split(line: &str) -> Option<Vec<String>> {
                     }
                 }
             }
-            c => word.get_or_insert_default().push(c),
+            c => word.get_or_insert_with(String::new).push(c),
         }
     }
     words.extend(word);

@@ -114,7 +114,7 @@ mod tests {
         let mut m = [Memory::new(4096), Memory::new(4096), Memory::new(4096)];
         // A fixed shuffle of who writes which number, into data and control rings.
         for seq in 1..=300u64 {
-            let cpu = (seq * 2_654_435_761 >> 7) as usize % 3;
+            let cpu = ((seq * 2_654_435_761) >> 7) as usize % 3;
             let which = if seq % 7 == 0 { Which::Control } else { Which::Data };
             if seq % 50 == 0 {
                 m[cpu].push(which, kind::PAD, seq, &[]);
@@ -173,6 +173,6 @@ mod tests {
             m[0].push(Which::Data, kind::TEXT, seq, &[0; 40]);
             assert_eq!(seqs(&mut s, false).0, [seq]);
         }
-        assert!(m[0].tail(Which::Data) > 50 * 56);
+        assert!(m[0].tail(Which::Data) >= 50 * 64 - 64);
     }
 }

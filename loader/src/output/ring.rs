@@ -37,7 +37,7 @@ struct Head {
 }
 const _: () = assert!(size_of::<Head>() == 192);
 
-/// Bytes of `struct rec`.
+/// Bytes of `struct rec`; records are aligned to it.
 pub const HEADER: usize = 16;
 
 /// A record, still in the ring.
@@ -49,7 +49,7 @@ pub struct Record<'a> {
     pub seq: u64,
     /// CPU whose ring it stood in.
     pub cpu: usize,
-    /// The whole record, header included, 8-byte aligned.
+    /// The whole record, header included.
     pub bytes: &'a [u8],
 }
 
@@ -183,11 +183,6 @@ impl Ring {
                 return Err(RingError::Damaged { cpu: self.cpu, at: self.tail });
             }
         }
-        if self.tail & (self.size - 1) == self.size - 8 {
-            // No room for a header before the end of the buffer: a filler without a number.
-            self.tail += 8;
-            return self.at_tail();
-        }
         self.record(self.tail)
     }
 
@@ -195,14 +190,14 @@ impl Ring {
         let damaged = RingError::Damaged { cpu: self.cpu, at };
         let offset = at & (self.size - 1);
         let room = (self.size - offset).min(self.seen - at);
-        if room < HEADER as u64 || at % 8 != 0 {
+        if room < HEADER as u64 || at % HEADER as u64 != 0 {
             return Err(damaged);
         }
         // SAFETY: offset + room <= size: inside the ring's bytes; the machine leaves what lies
         // between tail and head alone.
         let bytes = unsafe { std::slice::from_raw_parts(self.data.add(offset as usize), room as usize) };
         let len = u32::from_le_bytes(bytes[0..4].try_into().expect("four bytes"));
-        if u64::from(len) > room || (len as usize) < HEADER || len % 8 != 0 {
+        if u64::from(len) > room || (len as usize) < HEADER || len % HEADER as u32 != 0 {
             return Err(damaged);
         }
         Ok(Some(Record {
@@ -247,7 +242,7 @@ pub mod testing {
         /// Writes a record; a filler first where it would wrap.
         pub fn push(&mut self, which: Which, kind: u16, seq: u64, body: &[u8]) {
             let mut body = body.to_vec();
-            body.resize(body.len().div_ceil(8) * 8, 0);
+            body.resize(body.len().div_ceil(16) * 16, 0);
             let len = (HEADER + body.len()) as u32;
             let head = self.words[which as usize * 24];
             let room = self.size as u64 - (head & (self.size as u64 - 1));
@@ -292,7 +287,8 @@ mod tests {
             m.push(Which::Data, kind::TEXT, seq, &seq.to_le_bytes().repeat(1 + seq as usize % 4));
             let rec = r.take().unwrap().expect("a record");
             assert_eq!((rec.kind, rec.probe, rec.seq, rec.cpu), (kind::TEXT, 7, seq, 3));
-            assert_eq!(rec.body(), seq.to_le_bytes().repeat(1 + seq as usize % 4));
+            let body = seq.to_le_bytes().repeat(1 + seq as usize % 4);
+            assert_eq!(rec.body()[..body.len()], body);
             r.release();
         }
         assert_eq!(m.tail(Which::Data), r.tail);
@@ -309,10 +305,10 @@ mod tests {
 
     #[test]
     fn damaged_lengths_are_refused() {
-        for len in [0u32, 8, 20, 64] {
+        for len in [0u32, 8, 24, 64] {
             let mut m = Memory::new(256);
             let mut r = ring(&mut m);
-            m.raw(Which::Data, 24, kind::TEXT, 1, &[0; 8]);
+            m.raw(Which::Data, 32, kind::TEXT, 1, &[0; 16]);
             let words = m.base().0 as *mut u64;
             unsafe { words.add(512).write(u64::from(len)) };
             assert!(matches!(r.take(), Err(RingError::Damaged { cpu: 3, at: 0 })), "{len}");
@@ -323,7 +319,7 @@ mod tests {
     fn a_head_beyond_the_ring_is_refused() {
         let mut m = Memory::new(256);
         let mut r = ring(&mut m);
-        unsafe { (m.base().0 as *mut u64).write(264) };
+        unsafe { (m.base().0 as *mut u64).write(272) };
         assert!(r.take().is_err());
     }
 

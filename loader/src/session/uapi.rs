@@ -1,10 +1,10 @@
 //! Mirror of `vm-kmod/kernel/uapi.h`: the structures and ioctl numbers of
 //! `/dev/stpvm`. Nothing here opens or calls anything.
 
+use stp_compiler::target::offsets::Offsets as KernelOffsets;
+
 /// Version of the interface that this loader speaks.
 pub const VERSION: u32 = 1;
-/// An offset that is not known.
-pub const UNKNOWN: u32 = 0xffff_ffff;
 
 /// `struct stpvm_info`
 #[repr(C)]
@@ -21,60 +21,12 @@ pub struct Info {
     pub pad: u32,
 }
 
-/// `struct stpvm_offsets`: numbers that [`OFFSETS`] names, in its order.
+/// `struct stpvm_offsets`: what BTF tells, and room for more.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Offsets {
-    pub field: [u32; OFFSETS.len()],
+    pub known: KernelOffsets,
     pub reserved: [u32; 4],
-}
-
-/// Where a number of [`Offsets`] is looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OffsetOf {
-    /// Byte offset of a member (a path through embedded structures) in a structure.
-    Member(&'static str, &'static str),
-    /// Size of a structure.
-    Size(&'static str),
-}
-
-use OffsetOf::{Member, Size};
-/// The numbers of `struct stpvm_offsets`, in its order.
-pub const OFFSETS: [OffsetOf; 28] = [
-    Member("task_struct", "pid"),
-    Member("task_struct", "tgid"),
-    Member("task_struct", "real_parent"),
-    Member("task_struct", "comm"),
-    Member("task_struct", "cred"),
-    Member("task_struct", "group_leader"),
-    Member("task_struct", "signal"),
-    Member("signal_struct", "pids"),
-    Member("task_struct", "mm"),
-    Member("mm_struct", "exe_file"),
-    Member("cred", "uid"),
-    Member("cred", "euid"),
-    Member("cred", "gid"),
-    Member("cred", "egid"),
-    Member("pid", "numbers"),
-    Member("upid", "nr"),
-    Member("pid", "level"),
-    Member("file", "f_path"),
-    Member("path", "dentry"),
-    Member("path", "mnt"),
-    Member("dentry", "d_parent"),
-    Member("dentry", "d_name"),
-    Member("qstr", "name"),
-    Member("vfsmount", "mnt_root"),
-    Member("mount", "mnt"),
-    Member("mount", "mnt_parent"),
-    Member("mount", "mnt_mountpoint"),
-    Size("task_struct"),
-];
-
-impl Default for Offsets {
-    fn default() -> Self {
-        Offsets { field: [UNKNOWN; OFFSETS.len()], reserved: [UNKNOWN; 4] }
-    }
 }
 
 /// `struct stpvm_load`
@@ -101,9 +53,6 @@ pub struct Load {
     pub fault_pc: u32,
     pub pad: u32,
     pub fault_text: [u8; 160],
-    /// Seconds west of UTC, and the name of the time zone, NUL-terminated.
-    pub tz_west: i64,
-    pub tz_name: [u8; 16],
 }
 
 /// `struct stpvm_start`

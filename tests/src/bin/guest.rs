@@ -48,14 +48,7 @@ struct Options {
     command: Vec<String>,
 }
 
-fn main() -> ExitCode {
-    run().unwrap_or_else(|e| {
-        eprintln!("guest: {e:#}");
-        ExitCode::FAILURE
-    })
-}
-
-fn run() -> Result<ExitCode> {
+fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let mut guest = Guest::new(Series::find(&options.kernel)?);
     guest.machine.cpus = options.smp;

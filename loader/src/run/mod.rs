@@ -1,0 +1,137 @@
+//! A run: from a loaded session to its end. In: session, printer, what the
+//! command line says of the end. Out: what happened. Knows no compiler.
+
+pub mod command;
+pub mod signals;
+
+use crate::output::order::Stream;
+use crate::output::printer::Printer;
+use crate::output::ring::RingError;
+use crate::session::{Session, SessionError, Started, Stats};
+use command::Child;
+use signals::Signals;
+use std::time::{Duration, Instant};
+
+/// What may end a run, besides the script itself.
+pub struct Control<'a> {
+    pub signals: &'a Signals,
+    /// `-T`
+    pub timeout: Option<Duration>,
+    /// `-c`
+    pub child: Option<&'a mut Child>,
+    /// Told once the probes are armed and the begin probes have run.
+    pub on_start: &'a mut dyn FnMut(&Started),
+}
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub started: Started,
+    pub stats: Stats,
+    /// Records that found no room.
+    pub lost: u64,
+    /// A signal ended it.
+    pub interrupted: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error("{0}")]
+    Ring(#[from] RingError),
+}
+
+/// While a number is missing, look again after this.
+const GAP: Duration = Duration::from_millis(1);
+
+/// Starts the session, prints until it ends, stops it. Whatever happens, what was printed is written out.
+pub fn run(
+    session: &mut dyn Session,
+    printer: &mut Printer<'_>,
+    control: Control<'_>,
+) -> Result<Outcome, RunError> {
+    // SAFETY: the mappings live as long as the session, and the stream goes before it.
+    let mut stream = unsafe { Stream::new(&session.mappings()) }?;
+    let result = run_with(session, &mut stream, printer, control);
+    printer.flush();
+    result
+}
+
+/// One look at the rings: prints what is there. Errors are kept for later, a pump has nobody to tell.
+struct Pump<'s, 'p, 'i> {
+    stream: &'s mut Stream,
+    printer: &'p mut Printer<'i>,
+    damaged: Option<RingError>,
+    /// Later records wait for one that is not there yet.
+    waits: bool,
+}
+
+impl Pump<'_, '_, '_> {
+    fn drain(&mut self, last: bool) {
+        if self.damaged.is_some() {
+            return;
+        }
+        let printer = &mut *self.printer;
+        match self.stream.drain(last, |rec| printer.record(&rec)) {
+            Ok(waits) => self.waits = waits,
+            Err(e) => self.damaged = Some(e),
+        }
+        self.printer.flush();
+    }
+}
+
+fn run_with(
+    session: &mut dyn Session,
+    stream: &mut Stream,
+    printer: &mut Printer<'_>,
+    mut control: Control<'_>,
+) -> Result<Outcome, RunError> {
+    let mut outcome = Outcome::default();
+    let mut pump = Pump { stream, printer, damaged: None, waits: false };
+    outcome.started = session.start(&mut || pump.drain(false))?;
+    (control.on_start)(&outcome.started);
+    if let Some(child) = &mut control.child {
+        child.go();
+    }
+    let deadline = control.timeout.map(|t| Instant::now() + t);
+    let mut signals = 0;
+    loop {
+        pump.drain(false);
+        let over = pump.printer.exit.is_some() || pump.printer.broken.is_some() || pump.damaged.is_some();
+        if over || signals > 0 {
+            break;
+        }
+        let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|l| l.is_zero()) {
+            break;
+        }
+        let timeout = if pump.waits { Some(left.map_or(GAP, |l| l.min(GAP))) } else { left };
+        let mut fds = [libc::pollfd { fd: control.signals.fd(), events: libc::POLLIN, revents: 0 }];
+        session.wait(&mut fds, timeout, &mut || pump.drain(false))?;
+        if fds[0].revents != 0 {
+            let seen = control.signals.read();
+            signals += seen.end;
+            if seen.child && control.child.as_mut().is_some_and(|c| c.ended()) {
+                break;
+            }
+        }
+    }
+    outcome.interrupted = signals > 0;
+    session.stop(&mut || {
+        pump.drain(false);
+        signals += control.signals.read().end;
+        // A second Ctrl-C: end without the end probes. Only leaving the process closes the session
+        // while it is being stopped.
+        if signals > 1 {
+            std::process::exit(1);
+        }
+    })?;
+    pump.drain(true);
+    if let Some(e) = pump.damaged {
+        return Err(e.into());
+    }
+    outcome.stats = session.stats()?;
+    outcome.lost = pump.stream.lost();
+    Ok(outcome)
+}

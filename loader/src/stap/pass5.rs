@@ -1,0 +1,308 @@
+//! Pass 5: an image is run, by `stap` or by `staprun`. In: the image and what
+//! the command line says of its run. Out: output, messages, and whether it
+//! went well. Chooses between the module and the machine in this process.
+
+use super::figures::{bytes, count};
+use super::timing;
+use crate::cli::Runtime;
+use crate::output::message::Messages;
+use crate::output::printer::{exit, Printer};
+use crate::output::ring::Record;
+use crate::output::sink::Sink;
+use crate::run::command::Child;
+use crate::run::signals::Signals;
+use crate::run::{self, Control, Outcome};
+use crate::session::device::Device;
+use crate::session::hosted::HostedSession;
+use crate::session::places::{needs_kernel, needs_symbols, Addresses};
+use crate::session::{module, Load, Memory, Session, SessionError, Started};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stp_compiler::bytecode::Image;
+use stp_compiler::target::kernel::Kernel;
+use stp_compiler::target::offsets::{module_offsets, Offsets, UNKNOWN};
+use stp_compiler::target::symbols::Symbols;
+use stp_vm::host::Program;
+use stp_vm::isa::{Helper, Op, CAP_ALL_PROCS, CAP_GURU, CAP_KERNEL_READ, CAP_USER_READ, ISA_HASH};
+
+const ALL_CAPS: u32 = CAP_KERNEL_READ | CAP_USER_READ | CAP_ALL_PROCS | CAP_GURU;
+
+/// What the command line says of a run.
+pub struct Options<'a> {
+    pub runtime: Runtime,
+    /// Module file to load, before the installed one.
+    pub module: Option<&'a Path>,
+    /// `-x`
+    pub target: Option<i64>,
+    /// `-c`
+    pub command: Option<&'a str>,
+    pub output: Option<&'a str>,
+    pub file_size: Option<(u64, u32)>,
+    pub bulk: bool,
+    /// `-s`, in MiB.
+    pub buffer: Option<u32>,
+    /// `-T`, in seconds.
+    pub timeout: Option<u64>,
+    pub timing: bool,
+    pub verbose: u32,
+    pub messages: Messages,
+}
+
+/// Runs an image. Says whether it went well; what did not has been printed.
+pub fn run(image: &Image, o: &Options<'_>) -> bool {
+    match try_run(image, o) {
+        Ok(good) => good,
+        Err(e) => {
+            o.messages.error(format!("{e:#}").as_bytes());
+            false
+        }
+    }
+}
+
+/// Where an image will run.
+enum Machine {
+    Device(Device),
+    Hosted,
+}
+
+fn choose(image: &Image, o: &Options<'_>) -> Result<Machine, SessionError> {
+    let kernel_only = needs_kernel(image);
+    if o.runtime == Runtime::User {
+        return match kernel_only {
+            None => Ok(Machine::Hosted),
+            Some(pp) => Err(SessionError::Unable(format!(
+                "--runtime=user runs begin, end, error, never and timer probes only, not {pp}"
+            ))),
+        };
+    }
+    match module::open(o.module).and_then(|file| Device::new(file, ISA_HASH)) {
+        Ok(device) => Ok(Machine::Device(device)),
+        Err(e) => match kernel_only {
+            None if o.runtime == Runtime::Auto => {
+                o.messages.note(&format!("{e}; running in this process instead (as with --runtime=user)"));
+                Ok(Machine::Hosted)
+            }
+            None => Err(e),
+            Some(pp) => {
+                o.messages.note(&format!("probe {pp} needs the kernel module"));
+                Err(e)
+            }
+        },
+    }
+}
+
+fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
+    let machine = choose(image, o)?;
+    let kernel = Kernel::new(None, None);
+    let symbols = Symbols::default();
+    let addresses = if needs_symbols(image) {
+        let table = symbols
+            .all(&kernel)
+            .ok_or_else(|| anyhow::anyhow!("no list of kernel symbols: /proc/kallsyms can't be read"))?;
+        Addresses::find(image, table)?
+    } else {
+        Addresses::default()
+    };
+    let flat = image.flatten::<Infallible>(&mut |place| Ok(addresses.resolve(place)))?;
+    // What the kernel would refuse is refused here first.
+    let program = Arc::new(Program::load(&flat, ALL_CAPS).map_err(|e| SessionError::Image(e.to_string()))?);
+
+    let signals = Signals::new()?;
+    let mut child = o.command.map(|c| Child::new(c, &signals)).transpose()?;
+    let target = child.as_ref().map(|c| i64::from(c.pid())).or(o.target).unwrap_or(0);
+    let buffer = o.buffer.or(u32::try_from(image.limits.bufsize).ok()).unwrap_or(0);
+    let load = Load { image: &flat, program: &program, target, ring: buffer.saturating_mul(1 << 20) };
+    let (mut session, cpus): (Box<dyn Session>, usize) = match machine {
+        Machine::Hosted => (Box::new(HostedSession::load(&load)?), 1),
+        Machine::Device(device) => {
+            let cpus = device.ncpus() as usize;
+            (Box::new(device.load(&load, offsets(image, &kernel))?), cpus)
+        }
+    };
+    if o.verbose > 0 {
+        o.messages.plain(&format!("Pass 5: session \"{}\": {}.", image.name, memory_text(session.memory())));
+    }
+
+    let sink = match (o.bulk, o.output) {
+        (true, output) => Sink::bulk(output, cpus)?,
+        (false, Some(name)) => Sink::file(name, o.file_size)?,
+        (false, None) => Sink::stdout(),
+    };
+    let render = |rec: &Record<'_>, out: &mut Vec<u8>| {
+        program.render_bytes(rec.bytes, out, Some(&mut |address| symbol_text(&symbols, &kernel, address)));
+    };
+    let mut printer = Printer::new(image, &render, o.messages.clone(), sink);
+    let begin = Instant::now();
+    let mut on_start = |started: &Started| {
+        if o.verbose > 0 {
+            o.messages.plain(&started_text(image, started, begin.elapsed()));
+        }
+    };
+    let control = Control {
+        signals: &signals,
+        timeout: o.timeout.map(Duration::from_secs),
+        child: child.as_mut(),
+        on_start: &mut on_start,
+    };
+    let result = run::run(session.as_mut(), &mut printer, control);
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(e) => {
+            printer.flush();
+            return Err(named(image, e).into());
+        }
+    };
+    let good = finish(image, o, &mut printer, &outcome);
+    let child_good = child.as_mut().is_none_or(|c| child_ended_well(c, outcome.interrupted, &o.messages));
+    Ok(good && child_good)
+}
+
+/// An error of arming names its probe.
+fn named(image: &Image, e: run::RunError) -> run::RunError {
+    match e {
+        run::RunError::Session(SessionError::Probe { probe: Some(n), text }) => {
+            let pp = image.probes.get(n as usize).map_or("?", |p| p.pp.as_str());
+            run::RunError::Session(SessionError::Probe {
+                probe: None,
+                text: format!("probe {pp} could not be armed: {text}"),
+            })
+        }
+        e => e,
+    }
+}
+
+/// What is to be said at the end; whether the run went well.
+fn finish(image: &Image, o: &Options<'_>, printer: &mut Printer<'_>, outcome: &Outcome) -> bool {
+    let m = &o.messages;
+    let mut good = printer.errors == 0 && outcome.stats.errors == 0;
+    if printer.exit == Some(exit::SKIPPED) {
+        m.error(b"Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details.");
+        good = false;
+    }
+    let (errors, skipped) = (outcome.stats.errors.max(printer.errors), outcome.stats.skipped);
+    if errors > 0 || skipped > 0 {
+        m.warning(format!("Number of errors: {errors}, skipped probes: {skipped}").as_bytes());
+    }
+    if outcome.lost > 0 {
+        m.warning(format!("There were {} transport failures.", outcome.lost).as_bytes());
+        for (probe, stats) in image.probes.iter().zip(&outcome.stats.probes) {
+            if stats.lost > 0 {
+                m.warning(
+                    format!("probe {} lost {}", probe.pp, count(stats.lost as usize, "record")).as_bytes(),
+                );
+            }
+        }
+        m.warning(b"Try larger buffers: -s MEGABYTES");
+    }
+    if o.timing || o.verbose > 1 {
+        m.plain(&timing::report(image, &outcome.stats));
+    }
+    if let Some(Some(e)) = &printer.broken {
+        m.error(format!("output could not be written: {e}").as_bytes());
+        good = false;
+    }
+    good
+}
+
+/// Waits for the command, as the run is not over before it is; its failure is the run's.
+fn child_ended_well(child: &mut Child, interrupted: bool, m: &Messages) -> bool {
+    child.wait();
+    match child.complaint() {
+        Some(text) if !interrupted => {
+            m.warning(text.as_bytes());
+            false
+        }
+        _ => true,
+    }
+}
+
+fn memory_text(m: Memory) -> String {
+    format!(
+        "{} of memory (image {}, globals {}, contexts {}, rings {})",
+        bytes(m.total()),
+        bytes(m.image),
+        bytes(m.globals),
+        bytes(m.contexts),
+        bytes(m.rings)
+    )
+}
+
+fn started_text(image: &Image, started: &Started, took: Duration) -> String {
+    let armed = image.probes.len().saturating_sub(started.refused as usize);
+    let refused = match started.refused {
+        0 => String::new(),
+        n => format!(", {} could not be", count(n as usize, "optional one")),
+    };
+    let note = if started.note.is_empty() { String::new() } else { format!(" ({})", started.note) };
+    format!(
+        "Pass 5: {} armed and begun in {}.{:03} ms{refused}{note}.",
+        count(armed, "probe"),
+        took.as_micros() / 1000,
+        took.as_micros() % 1000
+    )
+}
+
+/// The kernel's offsets, read only for images that ask about tasks or files: it takes milliseconds.
+fn offsets(image: &Image, kernel: &Kernel) -> Offsets {
+    let asks = image.functions.iter().flat_map(|f| f.insns()).flatten().any(|i| {
+        let calls = matches!(i.op, Op::Helpi | Op::Helps | Op::Helpv);
+        calls && asks_kernel(i.imm)
+    });
+    // The module needs them too to tell whose task it is, for users who may look at their own only.
+    // SAFETY: no memory involved.
+    let root = unsafe { libc::geteuid() } == 0;
+    if asks || !root {
+        if let Ok(btf) = kernel.btf() {
+            return module_offsets(&btf);
+        }
+    }
+    nothing_known()
+}
+
+fn asks_kernel(helper: i32) -> bool {
+    use Helper::*;
+    const OF_TASKS: [Helper; 14] =
+        [Pid, Tid, Ppid, Pgrp, Sid, Uid, Euid, Gid, Egid, Execname, Pexecname, TaskCurrent, UserMode, DPath];
+    OF_TASKS.iter().any(|h| *h as i32 == helper)
+}
+
+fn nothing_known() -> Offsets {
+    Offsets {
+        task_pid: UNKNOWN,
+        task_tgid: UNKNOWN,
+        task_real_parent: UNKNOWN,
+        task_comm: UNKNOWN,
+        task_cred: UNKNOWN,
+        task_group_leader: UNKNOWN,
+        task_signal: UNKNOWN,
+        signal_pids: UNKNOWN,
+        task_mm: UNKNOWN,
+        mm_exe_file: UNKNOWN,
+        cred_uid: UNKNOWN,
+        cred_euid: UNKNOWN,
+        cred_gid: UNKNOWN,
+        cred_egid: UNKNOWN,
+        pid_numbers: UNKNOWN,
+        upid_nr: UNKNOWN,
+        pid_level: UNKNOWN,
+        file_path: UNKNOWN,
+        path_dentry: UNKNOWN,
+        path_mnt: UNKNOWN,
+        dentry_parent: UNKNOWN,
+        dentry_name: UNKNOWN,
+        qstr_name: UNKNOWN,
+        vfsmount_root: UNKNOWN,
+        mount_mnt: UNKNOWN,
+        mount_parent: UNKNOWN,
+        mount_mountpoint: UNKNOWN,
+        task_size: 0,
+    }
+}
+
+/// The name of the symbol at an address, or the address.
+fn symbol_text(symbols: &Symbols, kernel: &Kernel, address: u64) -> String {
+    let found = symbols.all(kernel).and_then(|t| t.at(address));
+    found.map_or_else(|| format!("{address:#x}"), |(s, _)| s.name.to_string())
+}

@@ -1,0 +1,6 @@
+//! The programs of this crate, run as their users run them.
+
+mod common;
+
+mod image;
+mod uapi;
