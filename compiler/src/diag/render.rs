@@ -1,44 +1,193 @@
-//! Diagnostics as text.
+//! Diagnostics as text, laid out as SystemTap does.
+//!
+//! ```text
+//! parse error: expected '('
+//!         saw: number '1' at x.stp:1:18
+//!      source: probe begin { if 1 println("x") }
+//!                               ^
+//! ```
+//!
+//! Semantic errors and warnings put the token behind the message. Summary
+//! lines (`1 parse error.`) are the loader's.
 
 use super::{Diagnostic, Severity, SourceMap, Span, Stage};
 
-/// Text of one diagnostic, ending in a newline. With `color`, SystemTap's default colours.
-pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
-    let head = match (d.severity, d.stage) {
-        (Severity::Warning, _) => "WARNING:",
-        (_, Stage::Parse) => "parse error:",
-        (_, Stage::Semantic | Stage::Translate) => "semantic error:",
-    };
-    let paint = |code: &str, s: &str| if color { format!("\x1b[{code}m{s}\x1b[m") } else { s.to_string() };
-    let head_color = if d.severity == Severity::Warning { "00;33" } else { "01;31" };
-    let mut out = format!("{} {}", paint(head_color, head), d.message);
-    let place = |span: Span, token: Option<&str>| match token {
-        Some(token) => format!(": {} at {}", token, map.place(span)),
-        None => format!(": at {}", map.place(span)),
-    };
-    if let Some(span) = d.span {
-        out += &place(span, d.token.as_deref());
-        out.push('\n');
-        out += &excerpt(map, span, color);
-    } else {
-        out.push('\n');
+/// SystemTap's default colours (`--color`, `SYSTEMTAP_COLORS`).
+const ERROR: &str = "01;31";
+const WARNING: &str = "00;33";
+const SOURCE: &str = "00;34";
+const CARET: &str = "01";
+const TOKEN: &str = "01";
+
+struct Painter {
+    color: bool,
+}
+
+impl Painter {
+    fn paint(&self, code: &str, s: &str) -> String {
+        if self.color {
+            format!("\x1b[{code}m\x1b[K{s}\x1b[m\x1b[K")
+        } else {
+            s.to_string()
+        }
     }
-    for (span, message) in &d.related {
-        out += &format!("{message}{}\n", place(*span, None));
-        out += &excerpt(map, *span, color);
+}
+
+/// Text of one diagnostic, ending in a newline; errors with an empty line behind them.
+pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
+    let p = Painter { color };
+    let (head, code) = match (d.severity, d.stage) {
+        (Severity::Warning, _) => ("WARNING:", WARNING),
+        (_, Stage::Parse) => ("parse error:", ERROR),
+        (_, Stage::Semantic | Stage::Translate) => ("semantic error:", ERROR),
+    };
+    let head = p.paint(code, head);
+    let mut out = String::new();
+    if d.severity == Severity::Error && d.stage == Stage::Parse {
+        out += &format!("{head} {}\n", d.message);
+        if let Some(span) = d.span {
+            let eof = d.token.as_deref().is_some_and(|t| t.ends_with(" EOF"));
+            match &d.token {
+                Some(token) if eof => out += &format!("        saw: {token}\n"),
+                token => {
+                    out +=
+                        &format!("        saw: {}at {}\n", token_text(&p, token.as_deref()), map.place(span));
+                    excerpt(&mut out, &p, map, span, 5);
+                }
+            }
+            expansions(&mut out, &p, map, span);
+        }
+        for (span, message) in &d.related {
+            out +=
+                &format!("{head} {message}\n         at: {}at {}\n", what(&p, map, *span), map.place(*span));
+            excerpt(&mut out, &p, map, *span, 5);
+        }
+    } else {
+        let indent = if d.severity == Severity::Warning { 1 } else { 8 };
+        out += &format!("{head} {}", d.message);
+        match d.span {
+            Some(span) => {
+                out += &format!(": {}at {}\n", token_text(&p, d.token.as_deref()), map.place(span));
+                excerpt(&mut out, &p, map, span, indent);
+                expansions(&mut out, &p, map, span);
+            }
+            None => out.push('\n'),
+        }
+        for (span, message) in &d.related {
+            if d.severity == Severity::Error {
+                out.push('\n');
+            }
+            out += &format!("{head} {message}: {}at {}\n", what(&p, map, *span), map.place(*span));
+            excerpt(&mut out, &p, map, *span, indent);
+        }
     }
     if let Some(help) = &d.help {
-        out += &format!("        help: {help}\n");
+        out += &format!("       help: {help}\n");
+    }
+    if d.severity == Severity::Error {
+        out.push('\n');
     }
     out
 }
 
-fn excerpt(map: &SourceMap, span: Span, color: bool) -> String {
+fn token_text(p: &Painter, token: Option<&str>) -> String {
+    match token {
+        None => String::new(),
+        Some(t) => match t.split_once(' ') {
+            Some((kind, text)) => format!("{kind} {} ", p.paint(TOKEN, text)),
+            None => format!("{t} "),
+        },
+    }
+}
+
+/// What stands at a place, as SystemTap names it, by its look.
+fn what(p: &Painter, map: &SourceMap, span: Span) -> String {
+    let text = String::from_utf8_lossy(map.slice(span)).into_owned();
+    let kind = match text.bytes().next() {
+        None => return String::new(),
+        Some(b'"') => "string",
+        Some(b'0'..=b'9') => "number",
+        Some(b) if b.is_ascii_alphabetic() || b == b'_' || b == b'$' => "identifier",
+        Some(_) => "operator",
+    };
+    token_text(p, Some(&format!("{kind} '{}'", text.trim_matches('"'))))
+}
+
+/// The line, and a caret under the column.
+fn excerpt(out: &mut String, p: &Painter, map: &SourceMap, span: Span, indent: usize) {
     let (line, col) = map.line_col(span);
-    let text = map.line(span.file, line);
-    // Tabs stay tabs, so that the caret stands under its column on any terminal.
-    let indent: String =
-        text.bytes().take(col as usize - 1).map(|b| if b == b'\t' { '\t' } else { ' ' }).collect();
-    let caret = if color { "\x1b[01;32m^\x1b[m" } else { "^" };
-    format!("        source: {text}\n                {indent}{caret}\n")
+    let text = map.line(map.resolve(span).file, line);
+    let label = format!("{:indent$}{}", "", p.paint(SOURCE, "source:"));
+    // Tabs stay tabs, so that the caret stands under its column on any terminal;
+    // what is no ASCII counts as one column a character.
+    let before = text.as_bytes().get(..col as usize - 1).unwrap_or(text.as_bytes());
+    let before = String::from_utf8_lossy(before);
+    let gap: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    *out += &format!("{label} {text}\n{:width$}{gap}{}\n", "", p.paint(CARET, "^"), width = indent + 8);
+}
+
+fn expansions(out: &mut String, p: &Painter, map: &SourceMap, span: Span) {
+    let all = map.expansions(span);
+    for (n, at) in all.iter().enumerate() {
+        // The way through deep or recursive macros is the same again and again.
+        if n == 4 && all.len() > 5 {
+            *out += &format!("\t({} more expansions)\n", all.len() - n);
+            break;
+        }
+        *out += &format!("\tin expansion of macro: {}at {}\n", what(p, map, *at), map.place(*at));
+        excerpt(out, p, map, *at, 5);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::Origin;
+
+    fn map() -> (SourceMap, Span) {
+        let mut map = SourceMap::default();
+        let file = map.add("x.stp", "global a\n\tprobe begin { a b }\r\n", Origin::User);
+        (map, Span { file, lo: 24, hi: 25 })
+    }
+
+    #[test]
+    fn parse_errors_say_what_they_saw() {
+        let (map, span) = map();
+        let d = Diagnostic::error(Stage::Parse, "x", "expected '('").at(span).token("identifier 'a'");
+        assert_eq!(
+            render(&map, &d, false),
+            "parse error: expected '('\n        saw: identifier 'a' at x.stp:2:16\n     source: \tprobe begin { a b }\n             \t              ^\n\n"
+        );
+    }
+
+    #[test]
+    fn semantic_errors_put_the_token_behind_the_message() {
+        let (map, span) = map();
+        let first = Span { lo: 7, hi: 8, ..span };
+        let d = Diagnostic::error(Stage::Semantic, "x", "no")
+            .at(span)
+            .token("identifier 'a'")
+            .related(first, "first");
+        assert_eq!(
+            render(&map, &d, false),
+            "semantic error: no: identifier 'a' at x.stp:2:16\n        source: \tprobe begin { a b }\n                \t              ^\n\nsemantic error: first: identifier 'a' at x.stp:1:8\n        source: global a\n                       ^\n\n"
+        );
+    }
+
+    #[test]
+    fn warnings_have_no_empty_line() {
+        let (map, span) = map();
+        let d = Diagnostic::warning(Stage::Semantic, "x", "hm").at(span);
+        assert_eq!(
+            render(&map, &d, false),
+            "WARNING: hm: at x.stp:2:16\n source: \tprobe begin { a b }\n         \t              ^\n"
+        );
+    }
+
+    #[test]
+    fn the_end_of_the_text_has_no_line_to_show() {
+        let (map, span) = map();
+        let d = Diagnostic::error(Stage::Parse, "x", "expected statement").at(span).token("x.stp EOF");
+        assert_eq!(render(&map, &d, false), "parse error: expected statement\n        saw: x.stp EOF\n\n");
+    }
 }

@@ -15,6 +15,8 @@ pub struct Script {
     pub aliases: Vec<AliasDecl>,
     /// Top-level `%{ … %}`: refused by `resolve` with a word on what to use.
     pub embedded: Vec<Span>,
+    /// Which arguments of the script (`$1` first) the text refers to.
+    pub used_args: Vec<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub struct FunctionDecl {
     pub span: Span,
 }
 
+// One for each function: a box would save nothing worth having.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum FunctionBody {
     Script(Stmt),

@@ -1,8 +1,10 @@
 //! What a parse may ask of its surroundings.
 
+use super::token::Token;
 use crate::diag::Span;
 use crate::driver::Privilege;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What the preprocessor's conditions and the parser's refusals depend on.
 #[derive(Clone, Copy)]
@@ -31,7 +33,8 @@ pub struct ParseContext<'a> {
 /// One `@define`.
 #[derive(Clone, Debug)]
 pub struct MacroDef {
-    pub params: Vec<String>,
+    pub params: Arc<[String]>,
+    pub(super) body: Arc<[Token]>,
     /// Where the name stands.
     pub span: Span,
 }
