@@ -39,9 +39,8 @@ pub fn outline(text: &[u8]) -> Outline {
             }
             Tok::Kw(Kw::Global) => i = names(&tokens, i, |n| out.globals.push(word(n))),
             Tok::Kw(Kw::Private) => {
-                if tokens.get(i).is_some_and(|n| n.kind == Tok::Ident) {
-                    i = names(&tokens, i, |n| out.globals.push(word(n)));
-                }
+                // Before `function` and `global` there is no name, and that word says more.
+                i = names(&tokens, i, |n| out.globals.push(word(n)));
             }
             Tok::Kw(Kw::Probe) => {
                 let start = i;
