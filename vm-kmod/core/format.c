@@ -197,6 +197,61 @@ static notrace int put_memory(struct vm_out *o, const struct shape *f, bool hex,
 	return 0;
 }
 
+/* byte 1, `k`, 16 hexadecimal digits: an address that __symname left for us */
+#define MARK_LEN 18u
+
+static bool is_mark(const char *s, u32 n, u64 *addr)
+{
+	u32 k, d;
+
+	*addr = 0;
+	if (n < MARK_LEN || s[0] != 1 || s[1] != 'k')
+		return false;
+	for (k = 2; k < MARK_LEN; k++) {
+		d = s[k] >= '0' && s[k] <= '9' ? (u32)(s[k] - '0') : (u32)(s[k] - 'a') + 10;
+		if (d > 15)
+			return false;
+		*addr = *addr << 4 | d;
+	}
+	return true;
+}
+
+static void put_symbol(struct vm_out *o, struct source *a, u64 addr)
+{
+	size_t room = o->cap - o->len;
+	size_t n = a->sym(a->arg, addr, o->p + o->len, room);
+
+	o->len += n < room ? n : room;
+}
+
+/* text of the loader: marks become names before the field is padded */
+static void put_marked(struct vm_out *o, const struct shape *f, struct source *a,
+		       const char *s, u32 n)
+{
+	size_t start = o->len, len, pads;
+	u64 addr;
+
+	while (n) {
+		if (is_mark(s, n, &addr)) {
+			put_symbol(o, a, addr);
+			s += MARK_LEN;
+			n -= MARK_LEN;
+		} else {
+			out_char(o, *s++);
+			n--;
+		}
+	}
+	len = o->len - start;
+	if (f->width <= (s64)len)
+		return;
+	pads = (size_t)f->width - len;
+	out_fill(o, ' ', (s64)pads);
+	if (!(f->flags & IM_FL_LEFT) && o->len == start + len + pads) {
+		memmove(o->p + start + pads, o->p + start, len);
+		memset(o->p + start, ' ', pads);
+	}
+}
+
 static notrace int put_item(struct vm_out *o, const struct vm_prog *p,
 			    const struct im_fmtitem *m, struct source *a)
 {
@@ -216,7 +271,10 @@ static notrace int put_item(struct vm_out *o, const struct vm_prog *p,
 			return -1;
 		if (f.prec >= 0 && f.prec < n)
 			n = (u32)f.prec;
-		put_text(o, &f, s, n);
+		if (a->sym)
+			put_marked(o, &f, a, s, n);
+		else
+			put_text(o, &f, s, n);
 		return 0;
 	case IM_C_CHAR:
 		put_char(o, &f, (u8)*a->i++);
@@ -229,9 +287,7 @@ static notrace int put_item(struct vm_out *o, const struct vm_prog *p,
 		return put_memory(o, &f, m->conv == IM_C_MEMHEX, a);
 	case IM_C_SYM:
 		if (a->sym) {
-			o->len += a->sym(a->arg, (u64)*a->i++, o->p + o->len, o->cap - o->len);
-			if (o->len > o->cap)
-				o->len = o->cap;
+			put_symbol(o, a, (u64)*a->i++);
 			return 0;
 		}
 		put_number(o, &f, IM_C_PTR, *a->i++);
