@@ -22,8 +22,11 @@ static notrace s64 read_string(struct vm_ctx *c, bool user, u64 addr, u32 most, 
 		n = PIECE - (u32)((addr + got) & (PIECE - 1));
 		if (n > most - got)
 			n = most - got;
-		if (!read_piece(user, c->spare + got, addr + got, n))
-			return -1;
+		if (!read_piece(user, c->spare + got, addr + got, n)) {
+			n = 1;	/* the region may end behind the NUL */
+			if (!read_piece(user, c->spare + got, addr + got, n))
+				return -1;
+		}
 		for (k = 0; k < n; k++)
 			if (!c->spare[got + k])
 				return got + k;
