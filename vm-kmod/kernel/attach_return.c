@@ -31,17 +31,39 @@ struct rets {
 #endif
 };
 
-static __always_inline void fill(struct vm_hit *hit, struct pt_regs *regs, unsigned long caller)
+/* the argument registers as they were at entry, kept with the instance */
+struct entry_args {
+	u64 arg[6];
+};
+
+static __always_inline void keep(struct entry_args *e, const struct pt_regs *regs)
+{
+	e->arg[0] = regs->di;
+	e->arg[1] = regs->si;
+	e->arg[2] = regs->dx;
+	e->arg[3] = regs->cx;
+	e->arg[4] = regs->r8;
+	e->arg[5] = regs->r9;
+}
+
+static __always_inline void fill(struct vm_hit *hit, struct pt_regs *regs, unsigned long caller,
+				 const struct entry_args *e)
 {
 	hit->regs = regs;
-	hit->args = NULL;
-	hit->argmap = stpvm_map_func;
+	hit->args = e ? e->arg : NULL;
+	hit->argmap = stpvm_map_plain;
 	hit->retval = regs_return_value(regs);
 	hit->caller = caller;
-	hit->nargs = 0;
+	hit->nargs = e ? 6 : 0;
 	hit->flags = VM_HIT_RETURN;
 	hit->sysnr = -1;
 	hit->host = NULL;
+}
+
+static int kret_enter(struct kretprobe_instance *ri, struct pt_regs *regs)
+{
+	keep((struct entry_args *)ri->data, regs);
+	return 0;
 }
 
 static int leave(struct kretprobe_instance *ri, struct pt_regs *regs)
@@ -55,7 +77,8 @@ static int leave(struct kretprobe_instance *ri, struct pt_regs *regs)
 	p = container_of(k, struct ret, k)->p;
 	if (unlikely(!stpvm_live(p->session)))
 		return 0;
-	fill(&hit, regs, get_kretprobe_retaddr(ri));
+	fill(&hit, regs, get_kretprobe_retaddr(ri),
+	     p->flags & IM_P_ENTRY_ARGS ? (struct entry_args *)ri->data : NULL);
 	hit.addr = p->im->addr;
 	stpvm_hit(p, &hit);
 	return 0;
@@ -90,6 +113,10 @@ static int kret_arm(struct stpvm_session *s, struct rets *rs)
 		r->k.kp.addr = (kprobe_opcode_t *)(unsigned long)p->im->addr;
 		r->k.handler = leave;
 		r->k.maxactive = max_active(p);
+		if (p->flags & IM_P_ENTRY_ARGS) {
+			r->k.entry_handler = kret_enter;
+			r->k.data_size = sizeof(struct entry_args);
+		}
 		rs->count++;
 		err = within_module(p->im->addr, THIS_MODULE) ? -EINVAL : register_kretprobe(&r->k);
 		if (!err)
@@ -105,6 +132,13 @@ static int kret_arm(struct stpvm_session *s, struct rets *rs)
 }
 
 #ifdef HAVE_FPROBE
+static int fprobe_enter(struct fprobe *fp, unsigned long ip, unsigned long caller,
+			stpvm_fprobe_regs *fregs, void *data)
+{
+	keep(data, stpvm_fprobe_pt_regs(fregs));
+	return 0;
+}
+
 static void fprobe_leave(struct fprobe *fp, unsigned long ip, unsigned long caller,
 			 stpvm_fprobe_regs *fregs, void *data)
 {
@@ -113,7 +147,7 @@ static void fprobe_leave(struct fprobe *fp, unsigned long ip, unsigned long call
 
 	if (unlikely(!stpvm_live(rs->session)))
 		return;
-	fill(&hit, stpvm_fprobe_pt_regs(fregs), caller);
+	fill(&hit, stpvm_fprobe_pt_regs(fregs), caller, rs->fp.entry_data_size ? data : NULL);
 	stpvm_ipmap_hit(rs->map, rs->session, ip, &hit);
 }
 
@@ -137,6 +171,11 @@ static int fprobe_arm(struct stpvm_session *s, struct rets *rs)
 	if (!rs->map)
 		return -ENOMEM;
 	rs->fp.exit_handler = fprobe_leave;
+	for (n = 0; n < s->nprobes; n++)
+		if (s->probe[n].via == VIA_FPROBE && s->probe[n].flags & IM_P_ENTRY_ARGS) {
+			rs->fp.entry_handler = fprobe_enter;
+			rs->fp.entry_data_size = sizeof(struct entry_args);
+		}
 	addr = stpvm_ipmap_addrs(rs->map, &sites);
 	stpvm_fprobe_set_active(&rs->fp, min(sites, 1024u) * max(15u, 6 * num_possible_cpus()));
 	err = register_fprobe_ips(&rs->fp, addr, sites);

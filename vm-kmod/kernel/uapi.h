@@ -12,10 +12,10 @@
 #define STPVM_UAPI_H
 #ifdef __KERNEL__
 #include <linux/ioctl.h>
-#include <linux/types.h>
 #else
 #include <sys/ioctl.h>
 #endif
+#include <linux/types.h>
 
 #define STPVM_UAPI_VERSION 1
 

@@ -84,11 +84,6 @@ u32 vmh_random(void)
 	return x;
 }
 
-u32 vmh_cpu(struct vm_ctx *c)
-{
-	return raw_smp_processor_id();
-}
-
 void vmh_relax(u32 usec)
 {
 	udelay(usec);
