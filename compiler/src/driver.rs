@@ -2,9 +2,14 @@
 //! diagnostics. Knows no device, terminal or option syntax.
 
 use crate::bytecode::Image;
-use crate::diag::{Diagnostics, SourceMap};
+use crate::diag::{Diagnostics, FileId, Origin, SourceMap};
+use crate::resolve::library::Library;
+use crate::resolve::target_var::KernelTarget;
+use crate::resolve::world::World;
 use crate::syntax::ast::Script;
-use crate::types::hir::Program;
+use crate::syntax::{self, MacroTable, ParseContext};
+use crate::target::kernel::Kernel;
+use crate::types::{self, hir::Program};
 use std::path::PathBuf;
 
 /// What the command line may say to the compiler.
@@ -62,15 +67,19 @@ pub struct Input {
 }
 
 /// State of a compilation between the passes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Compilation {
     pub options: Options,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
-    /// Result of pass 1.
-    pub scripts: Vec<Script>,
+    /// Result of pass 1, with the file of each.
+    pub scripts: Vec<(FileId, Script)>,
+    /// Index of the tapset files.
+    pub library: Library,
     /// Tapset files known to the index (for `-v`).
     pub library_files: usize,
+    /// What is known of the traced kernel.
+    pub target: KernelTarget,
     /// Result of pass 2.
     pub program: Option<Program>,
     /// Result of pass 3.
@@ -84,24 +93,100 @@ pub struct Failed {
     pub pass: u8,
 }
 
+/// What a parse may ask of its surroundings.
+fn context<'a>(
+    options: &'a Options,
+    kernel: &'a Kernel,
+    config: &'a dyn Fn(&str) -> Option<String>,
+    macros: &'a MacroTable,
+) -> ParseContext<'a> {
+    ParseContext {
+        kernel_release: kernel.release(),
+        arch: kernel.arch(),
+        runtime: "kernel",
+        guru: options.guru,
+        privilege: options.privilege,
+        compatible: options.compatible.as_deref(),
+        args: &options.args,
+        config,
+        macros,
+        user: true,
+    }
+}
+
 impl Compilation {
     pub fn new(options: Options) -> Self {
-        Self { options, ..Self::default() }
+        let target = KernelTarget::new(options.kernel_release.as_deref(), options.sysroot.as_deref());
+        Self {
+            options,
+            sources: SourceMap::default(),
+            diagnostics: Diagnostics::default(),
+            scripts: Vec::new(),
+            library: Library::default(),
+            library_files: 0,
+            target,
+            program: None,
+            image: None,
+        }
     }
 
     /// Pass 1: user scripts to ASTs, and the tapset index.
     pub fn parse(&mut self, inputs: &[Input]) -> Result<(), Failed> {
-        let _ = inputs;
-        Err(Failed { pass: 1 })
+        let kernel = self.target.kernel();
+        let config = |name: &str| kernel.config(name).map(str::to_string);
+        let none = MacroTable::default();
+        let cx = context(&self.options, kernel, &config, &none);
+        let library_cx = ParseContext { user: false, ..cx };
+        self.library =
+            Library::open(&self.options.tapset_dirs, &mut self.sources, &library_cx, &mut self.diagnostics);
+        self.library_files = self.library.files.len();
+        let cx = ParseContext { macros: &self.library.macros, ..cx };
+        for input in inputs {
+            let file = self.sources.add(input.name.as_str(), input.text.clone(), Origin::User);
+            let script = syntax::parse(&mut self.sources, file, &cx, &mut self.diagnostics);
+            self.scripts.push((file, script));
+        }
+        self.checked(1)
     }
 
-    /// Pass 2: names, probe points and types.
+    /// Pass 2: names, probe points and types. Takes the scripts.
     pub fn analyze(&mut self) -> Result<(), Failed> {
-        Err(Failed { pass: 2 })
+        let name = self.options.name.clone().unwrap_or_else(|| "stpvm".to_string());
+        self.program = self.with_world(|world| types::analyze(world, name));
+        self.checked(2)
+    }
+
+    /// Gives the parsed scripts, the library and the target to a function.
+    pub(crate) fn with_world<R>(&mut self, f: impl FnOnce(&mut World<'_>) -> R) -> R {
+        let kernel = self.target.kernel();
+        let config = |name: &str| kernel.config(name).map(str::to_string);
+        let none = MacroTable::default();
+        let cx = context(&self.options, kernel, &config, &none);
+        let scripts = std::mem::take(&mut self.scripts);
+        let mut world = World::new(
+            &self.options,
+            &mut self.sources,
+            &mut self.diagnostics,
+            &self.target,
+            &mut self.library,
+            cx,
+            scripts,
+        );
+        f(&mut world)
     }
 
     /// Pass 3: the image, verified by the machine's own verifier.
     pub fn translate(&mut self) -> Result<(), Failed> {
         Err(Failed { pass: 3 })
+    }
+
+    /// Ends a pass: errors fail it, with `-W` warnings do.
+    fn checked(&mut self, pass: u8) -> Result<(), Failed> {
+        let warned = self.options.warnings_are_errors && !self.diagnostics.list.is_empty();
+        if self.diagnostics.has_errors() || warned {
+            Err(Failed { pass })
+        } else {
+            Ok(())
+        }
     }
 }

@@ -2,3 +2,4 @@
 //! In: cases. Out: what they did. No expectation lives here.
 
 pub mod guest;
+pub mod language;

@@ -46,14 +46,15 @@ static notrace void exit_run(struct vm_ctx *c, bool abort)
 		vm_emit_exit(c, REC_EXIT_CALL);
 }
 
-static notrace void symbol_marker(struct vm_ctx *c, u64 addr, struct vm_slot *out)
+static notrace void symbol_marker(struct vm_ctx *c, char form, u64 addr, struct vm_slot *out)
 {
 	struct vm_out o = { c->spare, 0, c->vm->strcap };
 	char buf[64];
 	const char *d;
 	u32 n = digits_of(addr, 16, false, buf, &d);
 
-	out_cstr(&o, "\001k");
+	out_char(&o, 1);
+	out_char(&o, form);
 	out_fill(&o, '0', 16 - (s64)n);
 	out_bytes(&o, d, n);
 	slot_adopt_spare(c, out, (u32)o.len);
@@ -83,6 +84,14 @@ static notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const stru
 		c->spare[ss[0].len] = 0;
 		vmh_kernel_message(c, id, id == H_PRINTK ? ri[0] : 0, c->spare);
 		return 0;
+	case H_KWRITE:
+		return mem_write(c, false, (u64)ri[0], ri[1], ri[2]);
+	case H_UWRITE:
+		return mem_write(c, true, (u64)ri[0], ri[1], ri[2]);
+	case H_KWRITE_STR:
+		return mem_write_string(c, false, (u64)ri[0], ri[1], &ss[0]);
+	case H_UWRITE_STR:
+		return mem_write_string(c, true, (u64)ri[0], ri[1], &ss[0]);
 	case H_SPECULATE:
 		return spec_add(c, ri[0], &ss[0]);
 	case H_COMMIT:
@@ -110,6 +119,23 @@ static notrace s64 position(const struct vm_slot *s, const struct vm_slot *what)
 	return at == NOT_FOUND ? -1 : (s64)at;
 }
 
+static notrace s64 argument(const struct vm_hit *hit, s64 n)
+{
+	if (n < 0 || n >= 12)
+		return 0;
+	n = hit->argmap[n];
+	return n < hit->nargs ? (s64)hit->args[n] : 0;
+}
+
+static notrace int machine_register(struct vm_ctx *c, s64 n, s64 *out)
+{
+	bool ok = false;
+
+	if (n >= 0 && n < 32)
+		*out = vmh_register(c->hit, (u32)n, &ok);
+	return ok ? 0 : vm_raise(c, E_REGISTER, n);
+}
+
 static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
 			    s64 *out)
 {
@@ -132,6 +158,18 @@ static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 	case H_PROBE_ADDR:
 		*out = (s64)c->hit->addr;
 		break;
+	case H_PROBE_ARG:
+		*out = argument(c->hit, ri[0]);
+		break;
+	case H_RETURN_VALUE:
+		*out = (s64)c->hit->retval;
+		break;
+	case H_REGISTER:
+		return machine_register(c, ri[0], out);
+	case H_KREAD:
+		return mem_read(c, false, (u64)ri[0], ri[1], out);
+	case H_UREAD:
+		return mem_read(c, true, (u64)ri[0], ri[1], out);
 	case H_CPU:
 		*out = c->cpu;
 		break;
@@ -263,13 +301,26 @@ static notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 	case H_USTR_QUOTED:
 		mem_quoted(c, true, (u64)ri[0], ri[1], ri[2], out);
 		break;
+	case H_KBUF_QUOTED:
+		mem_buffer_quoted(c, false, (u64)ri[0], ri[1], ri[2], out);
+		break;
+	case H_UBUF_QUOTED:
+		mem_buffer_quoted(c, true, (u64)ri[0], ri[1], ri[2], out);
+		break;
+	case H_KSTR_WIDE:
+		return mem_wide(c, false, (u64)ri[0], ri[1], out);
+	case H_USTR_WIDE:
+		return mem_wide(c, true, (u64)ri[0], ri[1], out);
 	case H_D_PATH:
 		file_path(c, (u64)ri[0], out);
 		break;
 	case H_MATCHED:
 		return matched(c, ri[0], out);
 	case H_SYM_PLAIN:
-		symbol_marker(c, (u64)ri[0], out);
+		symbol_marker(c, 'k', (u64)ri[0], out);
+		break;
+	case H_SYM_DATA:
+		symbol_marker(c, 'd', (u64)ri[0], out);
 		break;
 	default:
 		host_text(c, id, out);

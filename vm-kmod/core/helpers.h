@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* helpers.h - what helpers.c takes from its neighbours: string functions
- * (strfun.c), strings in memory (mem.c), speculation (spec.c). */
+ * (strfun.c), memory (mem.c), speculation (spec.c). */
 #ifndef STPVM_HELPERS_H
 #define STPVM_HELPERS_H
 #include "machine.h"
@@ -19,6 +19,15 @@ void str_escape(struct vm_ctx *c, const char *s, u32 n, bool more, s64 most, boo
 int mem_string(struct vm_ctx *c, bool user, u64 addr, s64 most, const struct vm_slot *other,
 	       struct vm_slot *out);
 void mem_quoted(struct vm_ctx *c, bool user, u64 addr, s64 in, s64 out_most, struct vm_slot *out);
+/* exactly n bytes, NULs and all */
+void mem_buffer_quoted(struct vm_ctx *c, bool user, u64 addr, s64 n, s64 out_most,
+		       struct vm_slot *out);
+/* characters of `unit` (2 or 4) bytes up to a zero, as UTF-8 */
+int mem_wide(struct vm_ctx *c, bool user, u64 addr, s64 unit, struct vm_slot *out);
+/* size 1, 2, 4 or 8; negative: the value has a sign */
+int mem_read(struct vm_ctx *c, bool user, u64 addr, s64 size, s64 *out);
+int mem_write(struct vm_ctx *c, bool user, u64 addr, s64 size, s64 value);
+int mem_write_string(struct vm_ctx *c, bool user, u64 addr, s64 most, const struct vm_slot *s);
 
 /* spec.c */
 int spec_new(struct vm *vm);

@@ -193,6 +193,8 @@ int stpvm_session_load(struct stpvm_session *s, struct stpvm_load *req, u32 caps
 	s->caps = caps;
 	s->target = req->target;
 	s->loader_pid = req->loader_pid;
+	s->tz_west = req->tz_west;
+	strscpy(s->tz_name, req->tz_name, sizeof(s->tz_name));
 	s->watermark = req->watermark ?: PAGE_SIZE;
 	s->wake_ms = clamp(req->wake_ms ?: 50u, 1u, 10000u);
 	err = stpvm_offsets_set(s, &req->offsets);

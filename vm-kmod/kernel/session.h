@@ -156,7 +156,8 @@ struct stpvm_session {
 	u32 nprobes, ncpus;
 	u32 caps;		/* what the caller may do */
 	bool failed;		/* ended by errors: error probes, not end probes */
-	s64 target, loader_pid;
+	s64 target, loader_pid, tz_west;
+	char tz_name[16];
 	struct stpvm_offsets off;
 	void *arm[SRC_MAX];
 	u32 armed;		/* bit per source */

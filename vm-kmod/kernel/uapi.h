@@ -61,6 +61,9 @@ struct stpvm_load {
 	__u32 fault_rule, fault_func, fault_pc;	/* on EINVAL/ENOEXEC/EACCES */
 	__u32 pad;
 	char fault_text[160];
+	/* time zone of the loader, for tz_gmtoff() and tz_name() */
+	__s64 tz_west;		/* seconds west of UTC */
+	char tz_name[16];
 };
 
 struct stpvm_start {

@@ -263,6 +263,14 @@ static s64 caller_of(const struct vm_hit *hit)
 	return vmh_read_kernel(&ret, regs->sp, sizeof(ret)) ? 0 : ret;
 }
 
+/* where user code is, or was when it entered the kernel */
+static s64 user_ip(const struct stpvm_offsets *o)
+{
+	if (o->task_mm == UNKNOWN || !task_ptr(o->task_mm))
+		return 0;
+	return (s64)instruction_pointer(task_pt_regs(current));
+}
+
 s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 {
 	const struct stpvm_session *s = vm_ctx_host(c);
@@ -309,6 +317,10 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 		return hit->addr;
 	case H_CALLER_ADDR:
 		return caller_of(hit);
+	case H_USER_IP:
+		return user_ip(o);
+	case H_TZ_GMTOFF:
+		return s->tz_west;
 	case H_JIFFIES:
 		return jiffies;
 	case H_HZ:
@@ -325,6 +337,11 @@ size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *ou
 	char comm[TASK_COMM_LEN] = {};
 	size_t n;
 
+	if (helper == H_TZ_NAME) {
+		n = strnlen(s->tz_name, min(sizeof(s->tz_name), cap));
+		memcpy(out, s->tz_name, n);
+		return n;
+	}
 	if (helper == H_PEXECNAME)
 		task = task_ptr(s->off.task_real_parent);
 	if (vmh_read_kernel(comm, task + s->off.task_comm, sizeof(comm) - 1))

@@ -131,8 +131,15 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 {
 	struct user_host *h = vm_ctx_host(c);
 
+	struct tm tm;
+	time_t t;
+
 	if (helper == H_CALLER_ADDR && hit->caller)
 		return (s64)hit->caller;
+	if (helper == H_TZ_GMTOFF) {
+		t = (time_t)(vmh_clock_real() / 1000000000u);
+		return localtime_r(&t, &tm) ? -tm.tm_gmtoff : 0;
+	}
 	return helper < 256 ? h->fact[helper] : 0;
 }
 
@@ -141,9 +148,17 @@ size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *ou
 	struct user_host *h = vm_ctx_host(c);
 	const char *s = helper == H_EXECNAME ? h->execname :
 			helper == H_PEXECNAME ? h->pexecname : "";
-	size_t n = strlen(s);
+	struct tm tm;
+	time_t t;
+	size_t n;
 
 	(void)hit;
+	if (helper == H_TZ_NAME) {
+		t = (time_t)(vmh_clock_real() / 1000000000u);
+		if (localtime_r(&t, &tm) && tm.tm_zone)
+			s = tm.tm_zone;
+	}
+	n = strlen(s);
 	if (n > cap - 1)
 		n = cap - 1;
 	memcpy(out, s, n);

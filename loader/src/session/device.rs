@@ -68,6 +68,7 @@ impl Device {
         req.ring_ctl = CONTROL_RING;
         req.watermark = data / 4;
         req.wake_ms = WAKE_MS;
+        (req.tz_west, req.tz_name) = time_zone();
         req.offsets = uapi::Offsets { known: offsets, reserved: [u32::MAX; 4] };
         // SAFETY: `image` is readable for `image_len` bytes; the ioctl fills the results.
         if unsafe { libc::ioctl(self.file.as_raw_fd(), uapi::IOC_LOAD, &mut req) } != 0 {
@@ -88,6 +89,23 @@ impl Device {
             },
             file: self.file,
         })
+    }
+}
+
+/// Seconds west of UTC and the name of the local time zone, now.
+fn time_zone() -> (i64, [u8; 16]) {
+    let mut name = [0u8; 16];
+    // SAFETY: tm is plain data that localtime_r fills; tm_zone is a string of the C library.
+    unsafe {
+        let now = libc::time(std::ptr::null_mut());
+        let mut tm: libc::tm = zeroed();
+        if libc::localtime_r(&now, &mut tm).is_null() || tm.tm_zone.is_null() {
+            return (0, name);
+        }
+        let zone = std::ffi::CStr::from_ptr(tm.tm_zone).to_bytes();
+        let n = zone.len().min(name.len() - 1);
+        name[..n].copy_from_slice(&zone[..n]);
+        (-tm.tm_gmtoff, name)
     }
 }
 

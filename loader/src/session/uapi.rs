@@ -53,6 +53,9 @@ pub struct Load {
     pub fault_pc: u32,
     pub pad: u32,
     pub fault_text: [u8; 160],
+    /// Seconds west of UTC, and the name of the time zone, NUL-terminated.
+    pub tz_west: i64,
+    pub tz_name: [u8; 16],
 }
 
 /// `struct stpvm_start`

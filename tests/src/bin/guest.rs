@@ -48,7 +48,14 @@ struct Options {
     command: Vec<String>,
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    run().unwrap_or_else(|e| {
+        eprintln!("guest: {e:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run() -> Result<ExitCode> {
     let options = Options::parse();
     let mut guest = Guest::new(Series::find(&options.kernel)?);
     guest.machine.cpus = options.smp;

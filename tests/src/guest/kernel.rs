@@ -59,13 +59,12 @@ impl Kernel {
             if let Some(kernel) = present(series, release) {
                 return Ok(kernel);
             }
-            let fetched = fetch(series, release);
-            if fetched.is_err() {
-                if let Some(kernel) = newest_present(series) {
-                    return Ok(kernel);
-                }
-            }
-            return fetched;
+            let fetched = fetch(series, release).or_else(|first| {
+                // old lists name packages that the archive no longer has
+                apt_get(&["update"], None).map_err(|_| first)?;
+                fetch(series, &release_of(series.image, "linux-image-")?)
+            });
+            return fetched.or_else(|e| newest_present(series).ok_or(e));
         }
         match newest_present(series) {
             Some(kernel) => Ok(kernel),

@@ -2,35 +2,20 @@
 //! In: sources of the repository. Out: files under `build/`. Rebuilds only what changed.
 
 use super::kernel::{build_dir, root, Kernel};
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Builds `stpvm.ko` for that kernel; warnings are errors. `None` while the machine's sources are not there.
 pub fn kernel_module(kernel: &Kernel) -> Result<Option<PathBuf>> {
-    let source = root().join("vm-kmod");
-    if !source.join("core/interp.c").exists() {
+    if !root().join("vm-kmod/core/interp.c").exists() {
         return Ok(None);
     }
-    let dir = build_dir().join("kmod").join(&kernel.release);
-    let _lock = Lock::take(&dir)?;
-    let out = Command::new("make")
-        .arg("-C")
-        .arg(&source)
-        .arg("-j2")
-        .arg(format!("KDIR={}", kernel.headers.display()))
-        .arg(format!("KVER={}", kernel.release))
-        .arg(format!("OUT={}", dir.display()))
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL")
-        .output()
-        .context("make")?;
-    if !out.status.success() {
-        let (o, e) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        bail!("the module does not build for {}:\n{o}{e}", kernel.release);
-    }
-    Ok(Some(dir.join("stpvm.stripped.ko")))
+    let out =
+        Command::new(root().join("scripts/kmod")).arg(&kernel.release).output().context("scripts/kmod")?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(Some(PathBuf::from(String::from_utf8_lossy(&out.stdout).trim())))
 }
 
 /// Compiles every `tests/guest/programs/*.c` statically; gives their paths.
@@ -91,7 +76,7 @@ impl Lock {
         let file = fs::File::create(dir.join(".lock"))?;
         // SAFETY: the descriptor is open; flock touches no memory of ours.
         let rc = unsafe { libc::flock(std::os::fd::AsRawFd::as_raw_fd(&file), libc::LOCK_EX) };
-        anyhow::ensure!(rc == 0, "cannot lock {}", dir.display());
+        ensure!(rc == 0, "cannot lock {}", dir.display());
         Ok(Lock(file))
     }
 }

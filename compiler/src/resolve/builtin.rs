@@ -1,0 +1,396 @@
+//! The probe points that are built in: one table of patterns, read by the
+//! matcher, by `--dump-probe-types` and by "did you mean". In: components
+//! with literal arguments. Out: a place, or a question to the target. The
+//! meaning of each is stapprobes(3stap)'s.
+
+use super::names::glob;
+use super::target_api::{Query, Spec, Variant};
+use crate::syntax::ast::Literal;
+use crate::types::hir::Place;
+use std::sync::LazyLock;
+
+/// Component of a probe point, its argument known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comp {
+    pub name: String,
+    pub arg: Option<Literal>,
+}
+
+impl std::fmt::Display for Comp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.arg {
+            None => f.write_str(&self.name),
+            Some(Literal::Number(n)) => write!(f, "{}({n})", self.name),
+            Some(Literal::String(s)) => write!(f, "{}(\"{s}\")", self.name),
+        }
+    }
+}
+
+/// `a.b("c")`
+pub fn point_text(comps: &[Comp]) -> String {
+    comps.iter().map(Comp::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// What kind of argument a component of a pattern takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arg {
+    None,
+    Number,
+    String,
+}
+
+/// A pattern: `timer.ms(number).randomize(number)`.
+pub type Pattern = Vec<(&'static str, Arg)>;
+
+/// What a built-in point asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    Place(Place),
+    Target(Query),
+}
+
+/// All patterns, in alphabetical order.
+pub fn patterns() -> &'static [Pattern] {
+    static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(build);
+    &PATTERNS
+}
+
+fn build() -> Vec<Pattern> {
+    let mut rows: Vec<String> = ["begin", "end", "error"]
+        .iter()
+        .flat_map(|p| [p.to_string(), format!("{p}(number)")])
+        .chain(
+            ["never", "timer.profile", "timer.profile.tick", "timer.profile.freq.hz(number)"]
+                .map(String::from),
+        )
+        .collect();
+    for unit in ["s", "sec", "ms", "msec", "us", "usec", "ns", "nsec", "jiffies"] {
+        rows.push(format!("timer.{unit}(number)"));
+        rows.push(format!("timer.{unit}(number).randomize(number)"));
+    }
+    rows.push("timer.hz(number)".into());
+    for base in ["kernel", "module(string)"] {
+        for spec in ["string", "number"] {
+            for suffix in ["", ".call", ".exported", ".inline", ".return", ".return.maxactive(number)"] {
+                rows.push(format!("{base}.function({spec}){suffix}"));
+            }
+            rows.push(format!("{base}.statement({spec})"));
+            rows.push(format!("{base}.statement({spec}).nearest"));
+        }
+        for suffix in [".label(string)", ".callee(string)", ".callees", ".callees(number)"] {
+            rows.push(format!("{base}.function(string){suffix}"));
+        }
+    }
+    rows.push("kernel.statement(number).absolute".into());
+    rows.push("kernel.trace(string)".into());
+    rows.push("kernel.tracepoint(string)".into());
+    for base in ["kprobe", "kprobe.module(string)"] {
+        for suffix in ["", ".call", ".return", ".return.maxactive(number)", ".maxactive(number)"] {
+            rows.push(format!("{base}.function(string){suffix}"));
+        }
+    }
+    rows.push("kprobe.statement(number).absolute".into());
+    for suffix in ["", ".return", ".compat", ".compat.return"] {
+        rows.push(format!("__syscall(string){suffix}"));
+    }
+    rows.sort();
+    rows.iter().map(|r| parse(r)).collect()
+}
+
+fn parse(row: &str) -> Pattern {
+    row.split('.')
+        .map(|c| {
+            let (name, arg) = c.split_once('(').unwrap_or((c, ""));
+            let name: &'static str = name_of(name);
+            let arg = match arg {
+                "number)" => Arg::Number,
+                "string)" => Arg::String,
+                _ => Arg::None,
+            };
+            (name, arg)
+        })
+        .collect()
+}
+
+/// Every name that occurs in a pattern.
+const NAMES: [&str; 43] = [
+    "__syscall",
+    "absolute",
+    "begin",
+    "call",
+    "callee",
+    "callees",
+    "compat",
+    "end",
+    "error",
+    "exported",
+    "freq",
+    "function",
+    "hz",
+    "inline",
+    "jiffies",
+    "kernel",
+    "kprobe",
+    "label",
+    "maxactive",
+    "module",
+    "ms",
+    "msec",
+    "nearest",
+    "never",
+    "ns",
+    "nsec",
+    "profile",
+    "randomize",
+    "return",
+    "s",
+    "sec",
+    "statement",
+    "tick",
+    "timer",
+    "trace",
+    "tracepoint",
+    "us",
+    "usec",
+    "process",
+    "procfs",
+    "netfilter",
+    "perf",
+    "python3",
+];
+
+/// Families of SystemTap that are known by name, so that a script that uses one is told so.
+pub const UNSERVED: [&str; 9] =
+    ["process", "procfs", "netfilter", "perf", "python2", "python3", "java", "input", "kernel.data"];
+
+fn name_of(name: &str) -> &'static str {
+    NAMES.iter().find(|n| **n == name).copied().unwrap_or("")
+}
+
+/// Text of a pattern, as `--dump-probe-types` prints it.
+pub fn pattern_text(p: &[(&str, Arg)]) -> String {
+    let comp = |(name, arg): &(&str, Arg)| match arg {
+        Arg::None => name.to_string(),
+        Arg::Number => format!("{name}(number)"),
+        Arg::String => format!("{name}(string)"),
+    };
+    p.iter().map(comp).collect::<Vec<_>>().join(".")
+}
+
+/// The points that a point with wildcards in its names means: those of the
+/// table that need no argument beyond the given ones. A point without
+/// wildcards means itself, if the table has it.
+pub fn expand(comps: &[Comp]) -> Vec<Vec<Comp>> {
+    let deep = comps.iter().any(|c| c.name.contains("**"));
+    let names = comps.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(".");
+    let mut out = Vec::new();
+    for p in patterns() {
+        let fits = if deep {
+            let text = p.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(".");
+            p.iter().all(|(_, a)| *a == Arg::None) && glob(&names, &text)
+        } else {
+            p.len() == comps.len()
+                && p.iter().zip(comps).all(|((name, arg), c)| {
+                    let kind = match c.arg {
+                        None => Arg::None,
+                        Some(Literal::Number(_)) => Arg::Number,
+                        Some(Literal::String(_)) => Arg::String,
+                    };
+                    *arg == kind && glob(&c.name, name)
+                })
+        };
+        if fits {
+            out.push(if deep {
+                p.iter().map(|(n, _)| Comp { name: n.to_string(), arg: None }).collect()
+            } else {
+                p.iter()
+                    .zip(comps)
+                    .map(|((n, _), c)| Comp { name: n.to_string(), arg: c.arg.clone() })
+                    .collect()
+            });
+        }
+    }
+    out
+}
+
+/// Nanoseconds of a second.
+const SECOND: i64 = 1_000_000_000;
+
+/// Makes the request of a point that [`expand`] gave. `hz`: jiffies per second of the traced
+/// kernel. The error is SystemTap's message.
+pub fn request(comps: &[Comp], hz: i64) -> Result<Request, String> {
+    let names: Vec<&str> = comps.iter().map(|c| c.name.as_str()).collect();
+    let number = |i: usize| match comps.get(i).and_then(|c| c.arg.as_ref()) {
+        Some(Literal::Number(n)) => *n,
+        _ => 0,
+    };
+    let string = |i: usize| match comps.get(i).and_then(|c| c.arg.as_ref()) {
+        Some(Literal::String(s)) => s.to_string_lossy(),
+        _ => String::new(),
+    };
+    let place = |p| Ok(Request::Place(p));
+    match names.as_slice() {
+        ["begin"] => place(Place::Begin { priority: number(0) }),
+        ["end"] => place(Place::End { priority: number(0) }),
+        ["error"] => place(Place::Error { priority: number(0) }),
+        ["never"] => place(Place::Never),
+        ["timer", "profile"] | ["timer", "profile", "tick"] => place(Place::Profile { hz: None }),
+        ["timer", "profile", "freq", "hz"] => match u64::try_from(number(3)) {
+            Ok(hz) if hz > 0 => place(Place::Profile { hz: Some(hz) }),
+            _ => Err("frequency must be greater than 0".into()),
+        },
+        ["timer", "hz"] => match number(1) {
+            n if n > 0 => place(Place::Timer { ns: (SECOND / n).max(1) as u64, random_ns: 0 }),
+            _ => Err("frequency must be greater than 0".into()),
+        },
+        ["timer", unit, rest @ ..] => {
+            let random = if rest.is_empty() { 0 } else { number(2) };
+            timer(unit, number(1), random, hz).and_then(place)
+        }
+        ["kernel", "trace" | "tracepoint"] => Ok(Request::Target(Query::Tracepoint { pattern: string(1) })),
+        [base @ ("kernel" | "module"), what, rest @ ..] => {
+            let module = (*base == "module").then(|| string(0));
+            let spec = match &comps[1].arg {
+                Some(Literal::Number(n)) => Spec::Address(*n as u64),
+                _ => Spec::Pattern(string(1)),
+            };
+            Ok(Request::Target(match *what {
+                "statement" => Query::Statement {
+                    module,
+                    spec,
+                    nearest: rest.contains(&"nearest"),
+                    absolute: rest.contains(&"absolute"),
+                },
+                _ => Query::Function { module, spec, variant: variant(comps, rest, 2, number, string)? },
+            }))
+        }
+        ["kprobe", "statement", ..] => {
+            Ok(Request::Target(Query::KprobeStatement { address: number(1) as u64 }))
+        }
+        ["kprobe", "module", "function", rest @ ..] => Ok(Request::Target(Query::Kprobe {
+            module: Some(string(1)),
+            symbol: string(2),
+            variant: variant(comps, rest, 3, number, string)?,
+        })),
+        ["kprobe", "function", rest @ ..] => Ok(Request::Target(Query::Kprobe {
+            module: None,
+            symbol: string(1),
+            variant: variant(comps, rest, 2, number, string)?,
+        })),
+        ["__syscall", rest @ ..] => Ok(Request::Target(Query::Syscall {
+            name: string(0),
+            compat: rest.contains(&"compat"),
+            ret: rest.contains(&"return"),
+        })),
+        _ => Err("probe point mismatch".into()),
+    }
+}
+
+fn variant(
+    comps: &[Comp],
+    rest: &[&str],
+    at: usize,
+    number: impl Fn(usize) -> i64,
+    string: impl Fn(usize) -> String,
+) -> Result<Variant, String> {
+    let maxactive = |i| match u32::try_from(number(i)) {
+        Ok(n) if n > 0 => Ok(Some(n)),
+        _ => Err("maxactive value out of range".to_string()),
+    };
+    Ok(match rest {
+        [] => Variant::Plain,
+        ["call"] => Variant::Call,
+        ["inline"] => Variant::Inline,
+        ["exported"] => Variant::Exported,
+        ["return"] => Variant::Return { maxactive: None },
+        ["return", "maxactive"] => Variant::Return { maxactive: maxactive(at + 1)? },
+        // Only return probes need room for calls under way: elsewhere it means nothing.
+        ["maxactive"] => Variant::Plain,
+        ["label"] => Variant::Label(string(at)),
+        ["callee"] => Variant::Callee { pattern: string(at), depth: None },
+        ["callees"] => Variant::Callee {
+            pattern: "*".into(),
+            depth: comps[at].arg.is_some().then(|| u32::try_from(number(at)).unwrap_or(1)),
+        },
+        _ => return Err("probe point mismatch".into()),
+    })
+}
+
+fn timer(unit: &str, n: i64, random: i64, hz: i64) -> Result<Place, String> {
+    if unit == "jiffies" {
+        // Bounds: what an unsigned 32-bit jiffies counter can wait for.
+        if !(1..=0x7fff_ffff).contains(&n) {
+            return Err("invalid interval for jiffies timer".into());
+        }
+        if random < 0 || random > n {
+            return Err("invalid randomize for jiffies timer".into());
+        }
+        let ns = |j: i64| (j as u64).saturating_mul(SECOND as u64 / hz.max(1) as u64);
+        return Ok(Place::Timer { ns: ns(n), random_ns: ns(random) });
+    }
+    // A day is the longest, 100 µs the shortest.
+    let (each, low) = match unit {
+        "s" | "sec" => (SECOND, 1),
+        "ms" | "msec" => (1_000_000, 1),
+        "us" | "usec" => (1_000, 100),
+        "ns" | "nsec" => (1, 100_000),
+        _ => return Err("probe point mismatch".into()),
+    };
+    let high = 86_400 * (SECOND / each);
+    if !(low..=high).contains(&n) {
+        return Err(format!("interval value out of range ({low}, {high})"));
+    }
+    if random < 0 || random > n {
+        return Err("randomization value out of range".into());
+    }
+    Ok(Place::Timer { ns: (n * each) as u64, random_ns: (random * each) as u64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn comp(name: &str, n: Option<i64>) -> Comp {
+        Comp { name: name.into(), arg: n.map(Literal::Number) }
+    }
+
+    #[test]
+    fn every_pattern_has_only_known_names_and_makes_a_request() {
+        for p in patterns() {
+            let comps: Vec<Comp> = p
+                .iter()
+                .map(|(n, a)| Comp {
+                    name: n.to_string(),
+                    arg: match a {
+                        Arg::None => None,
+                        Arg::Number => Some(Literal::Number(100_000)),
+                        Arg::String => Some(Literal::String("x".into())),
+                    },
+                })
+                .collect();
+            assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
+            let request = request(&comps, 250);
+            let out_of_day = pattern_text(p).starts_with("timer.s");
+            assert!(request.is_ok() || out_of_day, "{}: {request:?}", pattern_text(p));
+        }
+    }
+
+    #[test]
+    fn intervals_have_bounds_in_their_own_unit() {
+        let t = |unit, n| request(&[comp("timer", None), comp(unit, Some(n))], 250);
+        assert_eq!(t("ms", 0).unwrap_err(), "interval value out of range (1, 86400000)");
+        assert_eq!(t("us", 99).unwrap_err(), "interval value out of range (100, 86400000000)");
+        assert_eq!(t("s", 2), Ok(Request::Place(Place::Timer { ns: 2_000_000_000, random_ns: 0 })));
+        assert_eq!(t("jiffies", 3), Ok(Request::Place(Place::Timer { ns: 12_000_000, random_ns: 0 })));
+        assert_eq!(t("hz", 4), Ok(Request::Place(Place::Timer { ns: 250_000_000, random_ns: 0 })));
+    }
+
+    #[test]
+    fn wildcards_match_only_points_whose_arguments_are_given() {
+        let found = expand(&[comp("timer", None), comp("*", None)]);
+        assert_eq!(found.iter().map(|c| point_text(c)).collect::<Vec<_>>(), ["timer.profile"]);
+        let found = expand(&[comp("b*", None)]);
+        assert_eq!(found.iter().map(|c| point_text(c)).collect::<Vec<_>>(), ["begin"]);
+        assert!(expand(&[comp("begin", None), comp("call", None)]).is_empty());
+    }
+}

@@ -1,0 +1,697 @@
+//! Statements and declarations: names become ids. In: the blocks that run at
+//! each place, and the functions that they call, transitively. Out: a
+//! [`Model`]. Reports unknown functions, wrong numbers of keys and arguments,
+//! and what stands where it may not. Types come later (`infer`).
+
+use super::hir::{
+    Expr, ExprKind, Foreach, ForeachValue, FunctionId, GlobalId, LValue, LocalId, Sort, SortBy, Stmt,
+    StmtKind, Ty,
+};
+use super::model::{
+    FunctionInfo, FunctionSource, GlobalInfo, GuardedCall, LocalInfo, Model, ProbeInfo, StatNeeds,
+};
+use super::table::Type;
+use crate::diag::{Diagnostic, Span, Stage};
+use crate::resolve::points::{Derived, Params};
+use crate::resolve::target_api::TargetPlace;
+use crate::resolve::world::{Unit, UnitId, World};
+use crate::syntax::ast::{self, FunctionBody, Literal, TypeName};
+use std::collections::HashMap;
+
+/// Keys that an array may have.
+pub const MAX_KEYS: usize = 9;
+
+pub struct Binder<'w, 'a> {
+    pub world: &'w mut World<'a>,
+    pub model: Model,
+    globals: HashMap<(UnitId, usize), GlobalId>,
+    /// What a name means as a global to a unit.
+    global_names: HashMap<(UnitId, String), Option<GlobalId>>,
+    pub(super) functions: HashMap<FunctionSource, FunctionId>,
+    /// Functions whose bodies are still to be bound.
+    queue: Vec<FunctionId>,
+}
+
+/// The function or handler at hand.
+pub struct Scope {
+    pub unit: UnitId,
+    pub locals: Vec<LocalInfo>,
+    pub names: HashMap<String, LocalId>,
+    /// Parameters of the alias whose block is read.
+    pub params: Params,
+    pub function: Option<FunctionId>,
+    pub target: Option<TargetPlace>,
+    /// Blocks of the probe with their units, for `@probewrite`.
+    pub own_body: Option<(UnitId, crate::resolve::world::Body)>,
+    /// Nesting of loops, for `break` and `continue`.
+    loops: u32,
+    /// Arrays that enclosing loops walk through.
+    pub(super) walked: Vec<GlobalId>,
+    /// What must be computed at the entry of the function of a return probe.
+    pub(super) entry: Vec<(ast::Expr, LocalId)>,
+}
+
+impl Scope {
+    /// A handler of our own making at a place.
+    pub(super) fn at(unit: UnitId, target: Option<TargetPlace>) -> Self {
+        Scope { target, ..Scope::new(unit) }
+    }
+    fn new(unit: UnitId) -> Self {
+        Scope {
+            unit,
+            locals: Vec::new(),
+            names: HashMap::new(),
+            params: Params::default(),
+            function: None,
+            target: None,
+            own_body: None,
+            loops: 0,
+            walked: Vec::new(),
+            entry: Vec::new(),
+        }
+    }
+}
+
+/// An expression whose type `finish` fills in.
+pub fn untyped(kind: ExprKind, span: Span) -> Expr {
+    Expr { kind, ty: Ty::Long, span }
+}
+
+fn stmt(kind: StmtKind, span: Span) -> Stmt {
+    Stmt { kind, span }
+}
+
+impl<'w, 'a> Binder<'w, 'a> {
+    pub fn new(world: &'w mut World<'a>) -> Self {
+        Binder {
+            world,
+            model: Model::default(),
+            globals: HashMap::new(),
+            global_names: HashMap::new(),
+            functions: HashMap::new(),
+            queue: Vec::new(),
+        }
+    }
+
+    /// Top-level embedded C of the user's scripts is refused.
+    pub fn embedded(&mut self) {
+        let users: Vec<UnitId> = self.world.user_units().collect();
+        for u in users {
+            let script = self.world.units[u].script.clone();
+            for span in &script.embedded {
+                self.embedded_c(*span);
+            }
+        }
+    }
+
+    /// `-G` of names that no script declares: SystemTap passes them over in silence, we say so.
+    pub fn unused_settings(&mut self) {
+        if self.world.options.no_warnings {
+            return;
+        }
+        for (name, _) in &self.world.options.globals {
+            let declared = |u: &Unit| u.script.globals.iter().any(|g| g.name.name == *name);
+            if !self.world.units.iter().any(declared) {
+                let message = format!("-G {name}: no script declares a global of that name");
+                self.world.diags.push(Diagnostic::warning(Stage::Semantic, "unknown-global", message));
+            }
+        }
+    }
+
+    /// Binds a handler, and what it calls.
+    pub fn probe(&mut self, derived: Derived) {
+        let mut scope = Scope::new(derived.unit);
+        scope.target = derived.target.clone();
+        scope.own_body = derived
+            .pieces
+            .iter()
+            .find(|p| p.unit == derived.unit && matches!(p.body, crate::resolve::world::Body::Probe(_)))
+            .map(|p| (p.unit, p.body));
+        let condition = self.condition(&derived, &mut scope);
+        let mut body = Vec::new();
+        for piece in &derived.pieces {
+            scope.unit = piece.unit;
+            scope.params = piece.params.clone();
+            let script = self.world.units[piece.unit].script.clone();
+            let unit = Unit { script, ..self.world.units[piece.unit].clone() };
+            if let Some(block) = unit.block(piece.body) {
+                let s = self.stmt(block, &mut scope);
+                body.extend(s);
+            }
+        }
+        let entry = std::mem::take(&mut scope.entry);
+        if !entry.is_empty() {
+            let (saved, prologue) = self.entry_values(&derived, entry, &mut scope);
+            self.model.probes.extend(saved);
+            body.splice(0..0, prologue);
+        }
+        self.model.probes.push(ProbeInfo { derived, locals: scope.locals, body, condition });
+        self.drain();
+    }
+
+    /// Binds functions until none is left that something calls.
+    fn drain(&mut self) {
+        while let Some(id) = self.queue.pop() {
+            self.function_body(id);
+        }
+    }
+
+    fn condition(&mut self, derived: &Derived, scope: &mut Scope) -> Option<Expr> {
+        let mut all: Option<Expr> = None;
+        for c in &derived.conditions {
+            scope.unit = c.unit;
+            let before = scope.locals.len();
+            let e = self.expr(&c.expr, scope);
+            if let Some(l) = scope.locals.get(before) {
+                let (name, span) = (l.name.clone(), l.span);
+                self.world.error(
+                    "probe-condition",
+                    format!("probe condition must not reference undeclared global '{name}'"),
+                    span,
+                );
+                self.model.poison.insert(e.span);
+            }
+            all = Some(match all {
+                None => e,
+                Some(first) => {
+                    let span = e.span;
+                    let kind =
+                        ExprKind::Binary { op: ast::BinaryOp::And, lhs: Box::new(first), rhs: Box::new(e) };
+                    untyped(kind, span)
+                }
+            });
+        }
+        scope.locals.clear();
+        scope.names.clear();
+        all
+    }
+
+    // ---- globals -------------------------------------------------------
+
+    /// The global that a name means in a unit: its own, a user's, the library's.
+    pub(super) fn global(&mut self, name: &str, unit: UnitId) -> Option<GlobalId> {
+        let key = (unit, name.to_string());
+        if let Some(known) = self.global_names.get(&key) {
+            return *known;
+        }
+        let own = self.declared(name, unit, true);
+        let found = own.or_else(|| {
+            let users: Vec<UnitId> = self.world.user_units().collect();
+            users.into_iter().find_map(|u| self.declared(name, u, false))
+        });
+        let found = found.or_else(|| {
+            let files = self.world.library.globals(name).to_vec();
+            files.into_iter().find_map(|f| {
+                let u = self.world.load(f)?;
+                self.declared(name, u, false)
+            })
+        });
+        self.global_names.insert(key, found);
+        found
+    }
+
+    fn declared(&mut self, name: &str, unit: UnitId, private: bool) -> Option<GlobalId> {
+        let script = self.world.units[unit].script.clone();
+        let n = script.globals.iter().position(|g| g.name.name == name && (private || !g.private))?;
+        if let Some(id) = self.globals.get(&(unit, n)) {
+            return Some(*id);
+        }
+        self.world.touch(unit);
+        let g = &script.globals[n];
+        let value = self.model.types.fresh();
+        let arity = g.init.is_some().then_some((0, g.name.span));
+        let id = self.add_global(GlobalInfo {
+            name: g.name.name.clone(),
+            span: g.name.span,
+            unit,
+            library: self.world.units[unit].library,
+            size: g.size,
+            wrap: g.wrap,
+            init: g.init.clone(),
+            given: self.world.options.globals.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| v.clone()),
+            arity,
+            keys: Vec::new(),
+            value,
+            needs: StatNeeds::default(),
+        });
+        if let Some(init) = &g.init {
+            let ty = if matches!(init, Literal::Number(_)) { Type::Long } else { Type::Str };
+            // A fresh variable takes any type.
+            let _ = self.model.types.settle(value, ty, g.name.span);
+        }
+        self.globals.insert((unit, n), id);
+        Some(id)
+    }
+
+    pub(super) fn add_global(&mut self, info: GlobalInfo) -> GlobalId {
+        self.model.globals.push(info);
+        GlobalId(self.model.globals.len() as u32 - 1)
+    }
+
+    /// A global is used with that many keys.
+    pub(super) fn use_global(&mut self, id: GlobalId, keys: usize, span: Span) -> bool {
+        let g = &mut self.model.globals[id.0 as usize];
+        match g.arity {
+            None => {
+                g.arity = Some((keys, span));
+                let sized = g.size.is_some() || g.wrap;
+                let (name, declared) = (g.name.clone(), g.span);
+                let tvs = (0..keys).map(|_| self.model.types.fresh()).collect();
+                self.model.globals[id.0 as usize].keys = tvs;
+                if keys == 0 && sized {
+                    let d = Diagnostic::error(
+                        Stage::Semantic,
+                        "arity",
+                        format!("inconsistent arity: '{name}' is declared as an array"),
+                    )
+                    .at(span)
+                    .token(self.world.token(span))
+                    .related(declared, "declared here");
+                    self.world.diags.push(d);
+                    return false;
+                }
+                if keys > MAX_KEYS {
+                    self.world.error(
+                        "too-many-keys",
+                        format!("array '{name}' has {keys} keys, at most {MAX_KEYS} are possible"),
+                        span,
+                    );
+                    return false;
+                }
+                true
+            }
+            Some((n, _)) if n == keys => true,
+            Some((n, first)) => {
+                let d = Diagnostic::error(
+                    Stage::Semantic,
+                    "arity",
+                    format!("inconsistent arity ({n} vs {keys})"),
+                )
+                .at(span)
+                .token(self.world.token(span))
+                .related(first, format!("arity {n} first inferred here"));
+                self.world.diags.push(d);
+                false
+            }
+        }
+    }
+
+    // ---- functions -----------------------------------------------------
+
+    /// The id of a function, its body to be bound in its turn.
+    pub(super) fn function_id(&mut self, source: FunctionSource, rest: Vec<FunctionSource>) -> FunctionId {
+        if let Some(id) = self.functions.get(&source) {
+            return *id;
+        }
+        let id = FunctionId(self.model.functions.len() as u32);
+        self.functions.insert(source.clone(), id);
+        let mut info = match &source {
+            FunctionSource::Script { unit, decl } => {
+                self.world.touch(*unit);
+                let script = self.world.units[*unit].script.clone();
+                let f = &script.functions[*decl];
+                let ret = self.model.types.fresh();
+                self.declare(ret, f.ret, f.name.span);
+                let mut locals = Vec::new();
+                for p in &f.params {
+                    let tv = self.model.types.fresh();
+                    self.declare(tv, p.ty, p.name.span);
+                    locals.push(LocalInfo { name: p.name.name.clone(), span: p.name.span, tv });
+                }
+                FunctionInfo {
+                    name: f.name.name.clone(),
+                    span: f.name.span,
+                    source: source.clone(),
+                    params: f.params.len() as u32,
+                    locals,
+                    ret,
+                    body: Vec::new(),
+                    rest: Vec::new(),
+                    next: None,
+                }
+            }
+            FunctionSource::Helper(h) => self.helper_function(*h),
+        };
+        info.rest = rest;
+        self.model.functions.push(info);
+        self.queue.push(id);
+        id
+    }
+
+    fn declare(&mut self, tv: super::table::Tv, ty: Option<TypeName>, at: Span) {
+        if let Some(ty) = ty {
+            let ty = if ty == TypeName::Long { Type::Long } else { Type::Str };
+            // A fresh variable takes any type.
+            let _ = self.model.types.settle(tv, ty, at);
+        }
+    }
+
+    fn function_body(&mut self, id: FunctionId) {
+        let FunctionSource::Script { unit, decl } = self.model.function(id).source else { return };
+        let script = self.world.units[unit].script.clone();
+        let f = &script.functions[decl];
+        let mut scope = Scope::new(unit);
+        scope.function = Some(id);
+        scope.locals = self.model.function(id).locals.clone();
+        scope.names =
+            scope.locals.iter().enumerate().map(|(n, l)| (l.name.clone(), LocalId(n as u32))).collect();
+        let body = match &f.body {
+            FunctionBody::Script(s) => self.stmt(s, &mut scope),
+            FunctionBody::EmbeddedC(span) => {
+                self.embedded_c(*span);
+                Vec::new()
+            }
+        };
+        let info = &mut self.model.functions[id.0 as usize];
+        info.locals = scope.locals;
+        info.body = body;
+    }
+
+    pub(super) fn embedded_c(&mut self, span: Span) {
+        let d = Diagnostic::error(Stage::Semantic, "embedded-c", "embedded C code can't be run by this machine")
+            .at(span)
+            .token("embedded-code")
+            .help("write it in the script language: kernel memory is read by @cast(…)->field, @kderef and kernel_*()");
+        self.world.diags.push(d);
+    }
+
+    /// `next` in a function: what comes after it in the chain.
+    fn next_overload(&mut self, id: FunctionId) {
+        let info = self.model.function(id);
+        if info.next.is_some() || info.rest.is_empty() {
+            return;
+        }
+        let mut rest = info.rest.clone();
+        let first = rest.remove(0);
+        let next = self.function_id(first, rest);
+        self.model.functions[id.0 as usize].next = Some(next);
+        // All of a chain take and give the same types.
+        let (a, b) = (self.model.function(id).clone(), self.model.function(next).clone());
+        let pairs = a.locals.iter().zip(&b.locals).take(a.params as usize).map(|(x, y)| (x.tv, y.tv));
+        for (x, y) in pairs.chain([(a.ret, b.ret)]) {
+            if let Err((s, t)) = self.model.types.unite(x, y) {
+                let d = Diagnostic::error(
+                    Stage::Semantic,
+                    "overload-types",
+                    format!("overloads of '{}' have different types ({} vs {})", a.name, s.name(), t.name()),
+                )
+                .at(b.span)
+                .token(self.world.token(b.span))
+                .related(a.span, "the other is here");
+                self.world.diags.push(d);
+            }
+        }
+    }
+
+    // ---- statements ----------------------------------------------------
+
+    pub(super) fn stmt(&mut self, s: &ast::Stmt, scope: &mut Scope) -> Vec<Stmt> {
+        let one = |kind| vec![stmt(kind, s.span)];
+        match &s.kind {
+            ast::StmtKind::Null => Vec::new(),
+            ast::StmtKind::Block(list) => {
+                let body: Vec<Stmt> = list.iter().flat_map(|s| self.stmt(s, scope)).collect();
+                one(StmtKind::Block(body))
+            }
+            ast::StmtKind::Expr(e) => {
+                let e = self.expr(e, scope);
+                one(StmtKind::Expr(e))
+            }
+            ast::StmtKind::If { cond, then, els } => {
+                let fixed = super::bind_target::is_static(cond);
+                let cond = self.expr(cond, scope);
+                if let (true, Some(v)) = (fixed, super::bind_target::value(&cond)) {
+                    return match (v != 0, els) {
+                        (true, _) => self.stmt(then, scope),
+                        (false, Some(els)) => self.stmt(els, scope),
+                        (false, None) => Vec::new(),
+                    };
+                }
+                let then = self.stmt(then, scope);
+                let els = els.as_ref().map_or(Vec::new(), |e| self.stmt(e, scope));
+                one(StmtKind::If { cond, then, els })
+            }
+            ast::StmtKind::While { cond, body } => {
+                let cond = self.expr(cond, scope);
+                let body = self.in_loop(body, scope);
+                one(StmtKind::Loop { init: None, cond: Some(cond), step: None, body, test_last: false })
+            }
+            ast::StmtKind::DoWhile { body, cond } => {
+                let body = self.in_loop(body, scope);
+                let cond = self.expr(cond, scope);
+                one(StmtKind::Loop { init: None, cond: Some(cond), step: None, body, test_last: true })
+            }
+            ast::StmtKind::For { init, cond, step, body } => {
+                let init = init.as_ref().map(|e| self.expr(e, scope));
+                let cond = cond.as_ref().map(|e| self.expr(e, scope));
+                let step = step.as_ref().map(|e| self.expr(e, scope));
+                let body = self.in_loop(body, scope);
+                one(StmtKind::Loop { init, cond, step, body, test_last: false })
+            }
+            ast::StmtKind::Foreach(f) => self.foreach(f, s.span, scope),
+            ast::StmtKind::Break | ast::StmtKind::Continue => {
+                let (word, kind) = match s.kind {
+                    ast::StmtKind::Break => ("break", StmtKind::Break),
+                    _ => ("continue", StmtKind::Continue),
+                };
+                if scope.loops == 0 {
+                    self.world.error("outside-loop", format!("cannot '{word}' outside loop"), s.span);
+                    return Vec::new();
+                }
+                one(kind)
+            }
+            ast::StmtKind::Next => {
+                if let Some(f) = scope.function {
+                    self.next_overload(f);
+                }
+                one(StmtKind::Next)
+            }
+            ast::StmtKind::Return(value) => {
+                if scope.function.is_none() {
+                    self.world.error("return-in-probe", "found 'return' not in function context", s.span);
+                    return Vec::new();
+                }
+                let value = value.as_ref().map(|e| self.expr(e, scope));
+                one(StmtKind::Return(value))
+            }
+            ast::StmtKind::Delete(e) => self.delete(e, s.span, scope),
+            ast::StmtKind::Try { body, var, handler } => {
+                let body = self.stmt(body, scope);
+                let (var, global) = match var {
+                    None => (None, None),
+                    Some(v) => {
+                        let (local, global) = self.loop_variable(v, scope);
+                        let tv = scope.locals[local.0 as usize].tv;
+                        if let Err((was, first)) = self.model.types.settle(tv, Type::Str, v.span) {
+                            let d = super::infer::conflict(self.world.map, Type::Str, v.span, was, first);
+                            self.world.diags.push(d);
+                        }
+                        (Some(local), global)
+                    }
+                };
+                let mut caught: Vec<Stmt> = global.into_iter().collect();
+                caught.extend(self.stmt(handler, scope));
+                one(StmtKind::Try { body, var, handler: caught })
+            }
+        }
+    }
+
+    fn in_loop(&mut self, body: &ast::Stmt, scope: &mut Scope) -> Vec<Stmt> {
+        scope.loops += 1;
+        let body = self.stmt(body, scope);
+        scope.loops -= 1;
+        body
+    }
+
+    /// The local that a loop sets for a name; for a global of that name, one
+    /// of its own and the statement that copies it.
+    fn loop_variable(&mut self, name: &ast::Ident, scope: &mut Scope) -> (LocalId, Option<Stmt>) {
+        if !scope.names.contains_key(&name.name) {
+            if let Some(g) = self.global(&name.name, scope.unit) {
+                self.use_global(g, 0, name.span);
+                self.written(g, name.span, scope);
+                let local = self.temporary(&name.name, name.span, scope);
+                let value = Box::new(untyped(ExprKind::Local(local), name.span));
+                let copy = ExprKind::Assign { op: None, target: LValue::Global(g), value };
+                return (local, Some(stmt(StmtKind::Expr(untyped(copy, name.span)), name.span)));
+            }
+        }
+        (self.local(&name.name, name.span, scope), None)
+    }
+
+    /// The local of that name, made where it is not there yet.
+    pub(super) fn local(&mut self, name: &str, span: Span, scope: &mut Scope) -> LocalId {
+        if let Some(id) = scope.names.get(name) {
+            return *id;
+        }
+        let id = self.temporary(name, span, scope);
+        scope.names.insert(name.to_string(), id);
+        id
+    }
+
+    /// A local that no name in the script means.
+    pub(super) fn temporary(&mut self, name: &str, span: Span, scope: &mut Scope) -> LocalId {
+        let tv = self.model.types.fresh();
+        scope.locals.push(LocalInfo { name: name.to_string(), span, tv });
+        LocalId(scope.locals.len() as u32 - 1)
+    }
+
+    /// A global changes: not while a loop walks through it.
+    pub(super) fn written(&mut self, g: GlobalId, span: Span, scope: &Scope) {
+        if scope.walked.contains(&g) {
+            let name = self.model.global(g).name.clone();
+            self.world.error(
+                "foreach-modified",
+                format!("variable '{name}' modified during 'foreach' iteration"),
+                span,
+            );
+        }
+    }
+
+    /// A call under way in loops: whether it changes their arrays is known when all bodies are.
+    pub(super) fn called(&mut self, function: FunctionId, span: Span, scope: &Scope) {
+        if !scope.walked.is_empty() {
+            self.model.guarded_calls.push(GuardedCall { function, arrays: scope.walked.clone(), span });
+        }
+    }
+
+    fn delete(&mut self, e: &ast::Expr, span: Span, scope: &mut Scope) -> Vec<Stmt> {
+        let one = |kind| vec![stmt(kind, span)];
+        match &e.kind {
+            ast::ExprKind::Name(name) => {
+                if let Some(l) = scope.names.get(name) {
+                    return one(StmtKind::DeleteLocal(*l));
+                }
+                match self.global(name, scope.unit) {
+                    Some(g) => {
+                        self.written(g, e.span, scope);
+                        one(StmtKind::DeleteGlobal(g))
+                    }
+                    None => {
+                        let l = self.local(name, e.span, scope);
+                        one(StmtKind::DeleteLocal(l))
+                    }
+                }
+            }
+            ast::ExprKind::Index { base, keys } => {
+                let keys = self.keys(keys, scope);
+                match self.array(base, keys.len(), scope) {
+                    Some(array) => {
+                        self.written(array, base.span, scope);
+                        one(StmtKind::DeleteElement { array, keys })
+                    }
+                    None => Vec::new(),
+                }
+            }
+            _ => {
+                self.world.error("delete-operand", "invalid operand of delete expression", e.span);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Keys with `*` as `None`.
+    pub(super) fn keys(&mut self, keys: &[Option<ast::Expr>], scope: &mut Scope) -> Vec<Option<Expr>> {
+        keys.iter().map(|k| k.as_ref().map(|k| self.expr(k, scope))).collect()
+    }
+
+    /// The global array that an expression names.
+    pub(super) fn array(&mut self, base: &ast::Expr, keys: usize, scope: &mut Scope) -> Option<GlobalId> {
+        let ast::ExprKind::Name(name) = &base.kind else {
+            self.world.error("not-an-array", "only a global array can be indexed", base.span);
+            return None;
+        };
+        let global = if scope.names.contains_key(name) { None } else { self.global(name, scope.unit) };
+        match global {
+            Some(g) => self.use_global(g, keys, base.span).then_some(g),
+            None => {
+                let message =
+                    format!("unresolved arity-{keys} global array {name}, missing global declaration?");
+                self.world.error("unresolved-array", message, base.span);
+                None
+            }
+        }
+    }
+
+    fn foreach(&mut self, f: &ast::Foreach, span: Span, scope: &mut Scope) -> Vec<Stmt> {
+        let limit = f.limit.as_ref().map(|e| self.expr(e, scope));
+        if let ast::ExprKind::Hist { .. } = &f.array.kind {
+            return self.foreach_bucket(f, limit, span, scope);
+        }
+        let slice = match &f.slice {
+            Some(s) => self.keys(s, scope),
+            None => f.keys.iter().map(|_| None).collect(),
+        };
+        if let (Some(s), n) = (&f.slice, f.keys.len()) {
+            if s.len() != n {
+                let message = format!("unequal number of keys ({n}) and of slice indexes ({})", s.len());
+                self.world.error("slice-arity", message, f.array.span);
+                return Vec::new();
+            }
+        }
+        let Some(array) = self.array(&f.array, f.keys.len(), scope) else {
+            // The names are what the loop would have made them.
+            for (k, _) in f.keys.iter().chain(&f.value) {
+                let l = self.local(&k.name, k.span, scope);
+                self.model.poison.insert(scope.locals[l.0 as usize].span);
+            }
+            self.in_loop(&f.body, scope);
+            return Vec::new();
+        };
+        let mut copies = Vec::new();
+        let mut sort = None;
+        let mut keys = Vec::new();
+        for (n, (k, s)) in f.keys.iter().enumerate() {
+            let (local, copy) = self.loop_variable(k, scope);
+            copies.extend(copy);
+            keys.push(Some(local));
+            if let Some(s) = s {
+                sort = Some((SortBy::Key(n as u8), *s));
+            }
+        }
+        let mut value = None;
+        if let Some((v, s)) = &f.value {
+            let (local, copy) = self.loop_variable(v, scope);
+            copies.extend(copy);
+            value = Some(ForeachValue::Local(local));
+            if let Some(s) = s {
+                sort = Some((SortBy::Value, *s));
+            }
+        }
+        if let Some((agg, s)) = &f.array_sort {
+            sort = Some((agg.map_or(SortBy::Value, SortBy::Agg), *s));
+            if let Some(agg) = agg {
+                self.needs(array, *agg, None, f.array.span);
+            }
+        }
+        scope.walked.push(array);
+        let mut body = copies;
+        body.extend(self.in_loop(&f.body, scope));
+        scope.walked.pop();
+        vec![stmt(
+            StmtKind::Foreach(Box::new(Foreach { array, keys, value, slice, sort, limit, body })),
+            span,
+        )]
+    }
+
+    fn foreach_bucket(
+        &mut self,
+        f: &ast::Foreach,
+        limit: Option<Expr>,
+        span: Span,
+        scope: &mut Scope,
+    ) -> Vec<Stmt> {
+        if f.keys.len() != 1 || f.value.is_some() || f.slice.is_some() {
+            let message = "a histogram has one key, the number of the bucket";
+            self.world.error("bucket-arity", message, f.array.span);
+            return Vec::new();
+        }
+        let Some(stat) = self.histogram(&f.array, scope) else { return Vec::new() };
+        let (k, sort) = &f.keys[0];
+        let (bucket, copy) = self.loop_variable(k, scope);
+        let sort = sort.or(f.array_sort.map(|(_, s): (_, Sort)| s));
+        let mut body: Vec<Stmt> = copy.into_iter().collect();
+        body.extend(self.in_loop(&f.body, scope));
+        vec![stmt(StmtKind::ForeachBucket { bucket, stat, limit, sort, body }, span)]
+    }
+}
