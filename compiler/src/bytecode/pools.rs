@@ -70,6 +70,16 @@ impl Pools {
     pub fn iterator(&mut self, i: &Iter) -> i32 {
         self.iterators.add(i)
     }
+    /// The same specification with another slot for its slice keys.
+    pub fn iterator_with_slot(&mut self, n: i32, slice_s: u8) -> i32 {
+        match self.iterators.list.get(n as usize) {
+            Some(i) => {
+                let i = Iter { slice_s, ..i.clone() };
+                self.iterators.add(&i)
+            }
+            None => n,
+        }
+    }
     pub fn dfa(&mut self, d: &Dfa) -> i32 {
         self.dfas.add(d)
     }
