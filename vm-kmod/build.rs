@@ -18,7 +18,7 @@ fn rows(path: &Path) -> Vec<Row> {
     for line in text.lines() {
         let Some(open) = line.find('(') else { continue };
         let name = &line[..open];
-        let is_row = matches!(name, "OP" | "OPCOLD" | "HELPER" | "LIMIT");
+        let is_row = matches!(name, "OP" | "OPCOLD" | "HELPER" | "LIMIT" | "RULE");
         if !is_row || !line.trim_end().ends_with(')') {
             continue;
         }
@@ -181,6 +181,24 @@ fn main() {
             a[0], a[1], a[2], a[3], a[4], a[5]
         )
         .unwrap();
+    }
+    rs += "];\n";
+
+    // Rules of the verifier
+    let rules = rows(&core.join("rules.def"));
+    rs += "/// Rule of the verifier; `core/rules.def` says what each is for.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\n#[repr(u32)]\npub enum Rule {\n";
+    for (n, row) in rules.iter().enumerate() {
+        writeln!(rs, "    /// {}\n    {} = {n},", doc(&row.args[1]), camel(&row.args[0])).unwrap();
+    }
+    writeln!(
+        rs,
+        "}}\n/// All rules: number, name, what is checked, what it buys.\npub const RULES: [(Rule, &str, &str, &str); {}] = [",
+        rules.len()
+    )
+    .unwrap();
+    for row in &rules {
+        let a = &row.args;
+        writeln!(rs, "    (Rule::{}, \"{}\", {}, {}),", camel(&a[0]), a[0], a[1], a[2]).unwrap();
     }
     rs += "];\n";
     fs::write(out.join("isa.rs"), rs).unwrap();

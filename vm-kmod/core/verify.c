@@ -363,24 +363,28 @@ static int check_numbers(struct verifier *v, u64 i)
 	return ok ? 0 : refuse(v, V_FIELD, "number out of range");
 }
 
-/* target of a jump; ~0 where the opcode does not jump */
-static u32 target_of(u64 i, u32 pc)
+/* where a jump leads, not yet checked */
+static bool jumps_to(u64 i, u32 pc, s64 *target)
 {
 	const struct op_row *o = &op_row[I_OP(i)];
+	s64 next = (s64)pc + 1;
 
 	if (!(o->flags & (J | B)))
-		return ~0u;
+		return false;
 	if (o->b == K_J)
-		return pc + 1 + I_BC(i);
-	if (o->b == K_K)
-		return pc + 1 - I_BC(i);
-	return pc + 1 + (u32)I_IMM(i);
+		*target = next + I_BC(i);
+	else if (o->b == K_K)
+		*target = next - I_BC(i);
+	else
+		*target = next + I_IMM(i);
+	return true;
 }
 
 static int check_word(struct verifier *v, u64 i)
 {
 	const struct op_row *o;
-	u32 op = I_OP(i), t;
+	u32 op = I_OP(i);
+	s64 t;
 	int err;
 
 	if (op >= OP_MAX)
@@ -395,9 +399,8 @@ static int check_word(struct verifier *v, u64 i)
 		err = check_numbers(v, i);
 	if (err)
 		return err;
-	t = target_of(i, v->pc);
-	if (t != ~0u) {
-		if (t >= v->func->ncode)
+	if (jumps_to(i, v->pc, &t)) {
+		if (t < 0 || t >= v->func->ncode)
 			return refuse(v, V_JUMP, "jump out of the function");
 		if (o->flags & B ? t > v->pc : t <= v->pc)
 			return refuse(v, V_JUMP, "jump in the wrong direction");
@@ -642,9 +645,10 @@ static int step_call(struct verifier *v, u64 i)
 static int step(struct verifier *v)
 {
 	u64 i = v->code[v->pc];
-	u32 op = I_OP(i), t;
+	u32 op = I_OP(i);
 	const struct op_row *o = &op_row[op];
 	struct vstate before;
+	s64 t;
 	int err;
 
 	if (v->label[v->pc]) {
@@ -686,14 +690,13 @@ static int step(struct verifier *v)
 	    ((v->func->ret == 1 && !get_bit(v->now.r, 0)) ||
 	     (v->func->ret == 2 && !get_bit(v->now.s, 0))))
 		return refuse(v, V_ASSIGN, "result is not assigned on every path");
-	t = target_of(i, v->pc);
-	if (t != ~0u) {
+	if (jumps_to(i, v->pc, &t)) {
 		if (o->flags & B) {
-			err = check_back(v, t);
+			err = check_back(v, (u32)t);
 			if (err)
 				return err;
 		} else {
-			merge_into(v, t, &v->now);
+			merge_into(v, (u32)t, &v->now);
 		}
 	}
 	if (o->flags & E)

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use crate::flat::{Header, Probe};
-use crate::isa::Helper;
+use crate::isa::{Helper, Rule, RULES};
 
 /// Why an image was refused.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ use crate::isa::Helper;
 pub struct Fault {
     /// Negative errno.
     pub error: i32,
-    /// Verifier rule (`V_*` in `core/verify.h`); 0 is the container.
+    /// Rule that it breaks, by number; see [`Fault::rule`].
     pub rule: u32,
     /// Function in which it is, if in code.
     pub func: Option<u32>,
@@ -27,11 +27,17 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The rule that the image breaks.
+    pub fn rule(&self) -> Rule {
+        RULES.get(self.rule as usize).map_or(Rule::Container, |r| r.0)
+    }
+
     fn place(&self) -> String {
+        let rule = self.rule();
         match (self.func, self.pc) {
-            (Some(f), Some(pc)) => format!(" (function {f}, instruction {pc}, rule {})", self.rule),
-            (Some(f), None) => format!(" (function {f}, rule {})", self.rule),
-            _ => format!(" (rule {})", self.rule),
+            (Some(f), Some(pc)) => format!(" (function {f}, instruction {pc}, rule {rule:?})"),
+            (Some(f), None) => format!(" (function {f}, rule {rule:?})"),
+            _ => format!(" (rule {rule:?})"),
         }
     }
 }
@@ -257,12 +263,7 @@ impl Program {
     /// [`Program::render`] for a record that still stands in its ring (head
     /// included): appends the text to `out`. Nothing where the bytes are no
     /// whole, 8-byte aligned record.
-    pub fn render_bytes(
-        &self,
-        record: &[u8],
-        out: &mut Vec<u8>,
-        sym: Option<&mut dyn FnMut(u64) -> String>,
-    ) {
+    pub fn render_bytes(&self, record: &[u8], out: &mut Vec<u8>, sym: Option<&mut dyn FnMut(u64) -> String>) {
         // SAFETY: any bytes are words.
         let (before, words, after) = unsafe { record.align_to::<u64>() };
         if before.is_empty() && after.is_empty() && words.len() >= 2 {
@@ -270,12 +271,7 @@ impl Program {
         }
     }
 
-    fn render_words(
-        &self,
-        words: &[u64],
-        out: &mut Vec<u8>,
-        mut sym: Option<&mut dyn FnMut(u64) -> String>,
-    ) {
+    fn render_words(&self, words: &[u64], out: &mut Vec<u8>, mut sym: Option<&mut dyn FnMut(u64) -> String>) {
         extern "C" fn call(arg: *mut c_void, addr: u64, out: *mut c_char, cap: usize) -> usize {
             // SAFETY: arg is the closure reference below; out has cap bytes.
             unsafe {

@@ -3,10 +3,10 @@
 //! In: `isa`. Out: Markdown. `cargo run -p stp-vm --example reference` writes
 //! `docs/reference.md`; a test keeps the page and the tables equal.
 
-use crate::isa::{flag, Field, HelperInfo, Imm, OpInfo, Ret, HELPERS, HOT_OPS, LIMITS, OPS};
+use crate::isa::{flag, Field, HelperInfo, Imm, OpInfo, Ret, HELPERS, HOT_OPS, LIMITS, OPS, RULES};
 use std::fmt::Write as _;
 
-/// The page: instructions, built-in functions, limits.
+/// The page: instructions, built-in functions, limits, rules of the verifier.
 pub fn page() -> String {
     let mut out = String::from(
         "# Reference\n\n\
@@ -49,6 +49,11 @@ pub fn page() -> String {
             l.highest,
             escape(l.doc)
         );
+    }
+    out += "\n## Rules of the verifier\n\nAn image that breaks one is refused, before any memory is taken for it.\n\n\
+            | rule | what is checked | what it buys |\n| --- | --- | --- |\n";
+    for (_, name, checked, buys) in &RULES {
+        let _ = writeln!(out, "| {name} | {} | {} |", escape(checked), escape(buys));
     }
     out
 }
