@@ -3,6 +3,7 @@
 
 use crate::bytecode::Image;
 use crate::diag::{Diagnostics, FileId, Origin, SourceMap};
+use crate::lower;
 use crate::resolve::library::Library;
 use crate::resolve::target_var::KernelTarget;
 use crate::resolve::world::World;
@@ -175,9 +176,11 @@ impl Compilation {
         f(&mut world)
     }
 
-    /// Pass 3: the image, verified by the machine's own verifier.
+    /// Pass 3: the image. Whoever loads it has the machine's verifier look at it.
     pub fn translate(&mut self) -> Result<(), Failed> {
-        Err(Failed { pass: 3 })
+        let program = self.program.as_ref().ok_or(Failed { pass: 3 })?;
+        self.image = lower::lower(program, &self.sources, &mut self.diagnostics);
+        self.checked(3)
     }
 
     /// Ends a pass: errors fail it, with `-W` warnings do.
