@@ -22,11 +22,19 @@ pub struct Machine {
     pub count_instructions: bool,
     /// From power-on to the first case, in host time.
     pub boot_limit: Duration,
+    /// Over the guest's own limit of a case: it has to notice, kill and tell.
+    pub patience: Duration,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { cpus: 2, memory_mib: 768, count_instructions: false, boot_limit: Duration::from_secs(90) }
+        Self {
+            cpus: 2,
+            memory_mib: 768,
+            count_instructions: false,
+            boot_limit: Duration::from_secs(90),
+            patience: Duration::from_secs(30),
+        }
     }
 }
 
@@ -63,8 +71,6 @@ impl Files {
     }
 }
 
-/// Slack over the guest's own limit of a case: it has to notice, kill and tell.
-const SLACK: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(15);
 
 fn command(machine: &Machine, kernel: &Path, initramfs: &Path, extra: &str) -> Command {
@@ -130,7 +136,7 @@ pub fn run(
         }
         while let Some(frame) = reader.next_frame() {
             let Ok(frame) = frame else { continue };
-            deadline = Instant::now() + SLACK;
+            deadline = Instant::now() + machine.patience;
             match &frame {
                 Frame::Begin { timeout, .. } => deadline += Duration::from_secs(*timeout),
                 Frame::Done => done = true,

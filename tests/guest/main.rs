@@ -1,0 +1,130 @@
+//! Real scripts at real probes in the kernels of both guests. One boot a kernel
+//! for what scripts see, one for storms of loading, killing and unloading.
+//! After every case the kernel's log must hold nothing that a sound module has no part in.
+
+mod scripts;
+mod storms;
+
+use stp_tests::guest::{Case, Ending, Guest, Outcome, Series};
+
+/// A case with what must be true of its outcome.
+pub struct Check {
+    case: Case,
+    holds: fn(&Outcome) -> Result<(), String>,
+    /// Lines of the kernel's log that this case is there to raise.
+    may_log: &'static [&'static str],
+}
+
+impl Check {
+    pub fn new(name: &str, script: &str, holds: fn(&Outcome) -> Result<(), String>) -> Check {
+        Check { case: Case::new(name, &format!(". /lib.sh\n{script}")), holds, may_log: &[] }
+    }
+
+    pub fn limit(mut self, seconds: u64) -> Check {
+        self.case = self.case.limit(seconds);
+        self
+    }
+}
+
+/// stdout to the byte, and status 0.
+pub fn prints(outcome: &Outcome, want: &str) -> Result<(), String> {
+    ok(outcome)?;
+    match outcome.out() == want {
+        true => Ok(()),
+        false => Err(format!("stdout is not `{}`", want.escape_debug())),
+    }
+}
+
+pub fn ok(outcome: &Outcome) -> Result<(), String> {
+    match outcome.status {
+        Some(0) => Ok(()),
+        _ => Err("the status is not 0".into()),
+    }
+}
+
+/// The numbers of a line `KEY a b c …` of stdout.
+pub fn numbers(outcome: &Outcome, key: &str) -> Result<Vec<i64>, String> {
+    let out = outcome.out();
+    let line = out.lines().find(|l| l.split_whitespace().next() == Some(key));
+    let line = line.ok_or(format!("no line `{key} …`"))?;
+    line.split_whitespace().skip(1).map(|w| w.parse().map_err(|_| format!("`{w}` in `{line}`"))).collect()
+}
+
+fn run(series: &str, checks: Vec<Check>) {
+    let mut guest = Guest::new(Series::find(series).expect("series"));
+    guest.text("/lib.sh", include_str!("lib.sh"));
+    let scripts = stp_tests::guest::kernel::root().join("tests/guest/scripts");
+    guest.file(&scripts, "/scripts");
+    let wanted = std::env::var("STP_CASES").unwrap_or_default();
+    let checks: Vec<Check> = checks.into_iter().filter(|c| c.case.name.contains(&wanted)).collect();
+    for check in &checks {
+        guest.case(check.case.clone());
+    }
+    let report = guest.run().expect("guest");
+    let mut failures = String::new();
+    for (check, outcome) in checks.iter().zip(&report.outcomes) {
+        let log: Vec<&str> = outcome
+            .dmesg_problems()
+            .into_iter()
+            .filter(|l| !check.may_log.iter().any(|m| l.contains(m)))
+            .collect();
+        let verdict = match (check.holds)(outcome) {
+            Ok(()) if log.is_empty() => Ok(()),
+            Ok(()) => Err(format!("kernel log:\n{}", log.join("\n"))),
+            Err(e) => Err(e),
+        };
+        let name = &check.case.name;
+        match verdict {
+            Ok(()) => println!("{series} {name}: ok, {:?}", outcome.took),
+            Err(why) => failures.push_str(&format!("==== {series} {name}: {why}\n{}\n", outcome.describe())),
+        }
+    }
+    if report.ending != Ending::Done {
+        failures.push_str(&format!(
+            "==== {series}: the guest {:?}; its console:\n{}\n",
+            report.ending, report.console
+        ));
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn scripts_see_what_happens_in_kernel_6_1() {
+    run("6.1", scripts::checks());
+}
+
+#[test]
+fn scripts_see_what_happens_in_kernel_6_12() {
+    run("6.12", scripts::checks());
+}
+
+#[test]
+fn storms_leave_kernel_6_1_clean() {
+    run("6.1", storms::checks());
+}
+
+#[test]
+fn storms_leave_kernel_6_12_clean() {
+    run("6.12", storms::checks());
+}
+
+#[test]
+fn a_panic_and_a_hang_are_told_and_do_not_last() {
+    let series = Series::find("6.1").expect("series");
+    let mut guest = Guest::new(series).bare();
+    guest.case(Case::new("first", "echo before"));
+    guest.case(Case::new("panic", "echo c >/proc/sysrq-trigger"));
+    guest.case(Case::new("never", "echo after"));
+    let report = guest.run().expect("guest");
+    assert_eq!(report.ending, Ending::Crashed);
+    assert!(report.console.contains("sysrq triggered crash"), "{}", report.console);
+    assert_eq!((report.outcomes[0].status, report.outcomes[0].out()), (Some(0), "before\n".to_string()));
+    assert_eq!((report.outcomes[1].status, report.outcomes[2].status), (None, None));
+
+    let mut guest = Guest::new(series).bare();
+    guest.machine.patience = std::time::Duration::from_secs(3);
+    guest.case(Case::new("hang", "spin").limit(2));
+    let report = guest.run().expect("guest");
+    assert_eq!(report.ending, Ending::Hung);
+    assert!(report.console.contains("NMI"), "the stacks are not on the console:\n{}", report.console);
+}

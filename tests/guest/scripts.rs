@@ -1,0 +1,173 @@
+//! What scripts see: counts, sizes and times that the load programs know as well.
+
+use super::{numbers, ok, prints, Check};
+use stp_tests::guest::Outcome;
+
+pub fn checks() -> Vec<Check> {
+    vec![
+        Check::new("hello", r#"stap -e 'probe begin { printf("hello\n"); exit() }'"#, |o| {
+            prints(o, "hello\n")?;
+            silent(o)
+        }),
+        Check::new(
+            "vfs.read",
+            "load_files 0 >/dev/null & \n\
+             stap -e 'probe vfs.read { printf(\"read performed\\n\"); exit() }'; s=$?; kill $!; exit $s",
+            |o| {
+                ok(o)?;
+                match o.out().lines().all(|l| l == "read performed") && !o.stdout.is_empty() {
+                    true => Ok(()),
+                    false => Err("not `read performed`".into()),
+                }
+            },
+        ),
+        Check::new(
+            "system calls by name over three seconds",
+            "stap /scripts/syscalls.stp >out & await out armed\n\
+             load_files 200 f >/dev/null; echo calls $(load_calls 1); wait $!; cat out",
+            |o| {
+                let of = |key| numbers(o, key).and_then(|n| n.first().copied().ok_or("no number".to_string()));
+                let (made, seen) = (of("calls")?, of("getppid")?);
+                equal("calls of getppid", seen, made)?;
+                for call in ["openat", "read", "write", "close"] {
+                    equal(call, (of(call)? >= 200).into(), 1)?;
+                }
+                Ok(())
+            },
+        ),
+        Check::new(
+            "histogram of the packets on the loopback device",
+            "stap -c 'load_tcp 200 1000' /scripts/netdev.stp",
+            |o| {
+                ok(o)?;
+                // 200 messages each way, and TCP's own; a packet of 1000 bytes payload is below 1100
+                let n = numbers(o, "lo")?;
+                let [count, sum, max] = n[..] else { return Err("want count, sum and maximum".into()) };
+                let plausible = count >= 400 && sum >= 200 * 1000 && (1000..1100).contains(&max);
+                let row = o.out().lines().filter(|l| l.trim_start().starts_with("512 |")).any(|l| l.contains('@'));
+                match plausible && row {
+                    true => Ok(()),
+                    false => Err("these are not the packets that were sent".into()),
+                }
+            },
+        ),
+        Check::new(
+            "time off the processor of one process",
+            "stap -o out -c 'sleeper 20 10 1' /scripts/offcpu.stp; s=$?; cat out; exit $s",
+            |o| {
+                ok(o)?;
+                let out = o.out();
+                let slept: i64 = out.lines().find_map(|l| l.parse().ok()).ok_or("sleeper said nothing")?;
+                let n = numbers(o, "off")?;
+                let [count, sum] = n[..] else { return Err("want count and sum".into()) };
+                // it may be preempted besides; waking up is time off as well
+                let near = sum > slept * 8 / 10 && sum < slept * 2 && (20..2000).contains(&count);
+                if near { Ok(()) } else { Err(format!("it slept {slept} us, seen are {sum} us")) }
+            },
+        ),
+        Check::new(
+            "counter on a hot function on both processors loses nothing",
+            "stap /scripts/hot.stp >out & await out armed\n\
+             echo calls $(load_calls 2); kill -INT $!; wait $!; s=$?; cat out; exit $s",
+            |o| {
+                ok(o)?;
+                same_count(o, "calls", "hits")
+            },
+        ),
+        Check::new(
+            "two scripts at the same place both see everything",
+            "stap /scripts/hot.stp >a & first=$!; stap /scripts/hot.stp >b & second=$!\n\
+             await a armed; await b armed\n\
+             one=$(load_calls 1); kill -INT $first; finished $first\n\
+             two=$(load_calls 1); kill -INT $second; finished $second\n\
+             echo a $one; echo b $((one + two)); sed s/hits/seen-a/ a; sed s/hits/seen-b/ b",
+            |o| {
+                ok(o)?;
+                same_count(o, "a", "seen-a")?;
+                same_count(o, "b", "seen-b")
+            },
+        ),
+        Check::new(
+            "exit status is that of the script, and Ctrl-C runs end probes",
+            "stap -e 'probe begin { error(\"no\") }' 2>/dev/null; echo error $?\n\
+             stap -e 'probe begin { println(\"armed\") } probe end { println(\"end\") }' >out & await out armed\n\
+             kill -INT $!; wait $!; echo int $?; cat out",
+            |o| prints(o, "error 1\nint 0\narmed\nend\n"),
+        ),
+        Check::new(
+            "the module is loaded when it is needed",
+            "rmmod stpvm && stap -e 'probe kernel.function(\"vfs_read\") { println(\"hit\"); exit() }' | head -1\n\
+             grep -c ^stpvm /proc/modules",
+            |o| prints(o, "hit\n1\n"),
+        ),
+        Check::new(
+            "without a module, what needs none runs in the process and the rest is told what is missing",
+            "rmmod stpvm; mv /stpvm.ko /away\n\
+             stap -e 'probe begin { println(\"here\"); exit() }'; echo $?\n\
+             stap -e 'probe kernel.function(\"vfs_read\") { exit() }' 2>err; echo $?\n\
+             wc -l <err; grep -c -i module err; cat err >&2; mv /away /stpvm.ko; insmod /stpvm.ko",
+            |o| prints(o, "here\n0\n1\n1\n1\n"),
+        ),
+        Check::new(
+            "an unprivileged user is refused in one line",
+            "cat >run <<'END'\nstap -e 'probe kernel.function(\"vfs_read\") { exit() }'\nEND\n\
+             chmod 755 . run; su nobody -s /bin/sh -c 'sh run' 2>err; echo $?; wc -l <err; cat err >&2; idle",
+            |o| prints(o, "1\n1\n"),
+        ),
+        Check::new(
+            "a damaged image is refused in one line and leaves nothing loaded",
+            "stap -p4 -m img -e 'probe begin { println(1); exit() }' >name || exit 1\n\
+             f=$(cat name); staprun $f || exit 2\n\
+             size=$(stat -c %s $f); head -c $((size / 2)) $f >short.stpbc\n\
+             staprun short.stpbc 2>err; echo $? $(wc -l <err)\n\
+             { head -c $((size - 9)) $f; printf 'damage'; tail -c 3 $f; } >bad.stpbc\n\
+             staprun bad.stpbc 2>err2; echo $? $(wc -l <err2); cat err err2 >&2; idle",
+            |o| prints(o, "1\n1 1\n1 1\n"),
+        ),
+        Check::new(
+            "timers fire as often as they say",
+            "stap -e 'global n, m probe timer.ms(100) { n++ } probe timer.profile { m++ }\n\
+             probe timer.s(2) { printf(\"ticks %d\\nprofile %d\\n\", n, m > 50); exit() }'",
+            |o| {
+                ok(o)?;
+                let ticks = numbers(o, "ticks")?[0];
+                equal("profile", numbers(o, "profile")?[0], 1)?;
+                if (15..=20).contains(&ticks) { Ok(()) } else { Err(format!("{ticks} ticks of 100 ms in 2 s")) }
+            },
+        ),
+        Check::new(
+            "returns pair with entries",
+            "stap /scripts/returns.stp >out & await out armed\n\
+             echo calls $(load_calls 1); kill -INT $!; wait $!; cat out",
+            |o| {
+                ok(o)?;
+                same_count(o, "calls", "entries")?;
+                same_count(o, "calls", "returns")
+            },
+        ),
+    ]
+}
+
+fn silent(o: &Outcome) -> Result<(), String> {
+    if o.stderr.is_empty() {
+        Ok(())
+    } else {
+        Err("stderr is not empty".into())
+    }
+}
+
+fn equal(what: &str, got: i64, want: i64) -> Result<(), String> {
+    if got == want {
+        Ok(())
+    } else {
+        Err(format!("{what}: {got}, want {want}"))
+    }
+}
+
+fn same_count(o: &Outcome, made: &str, seen: &str) -> Result<(), String> {
+    let (made, seen) = (numbers(o, made)?, numbers(o, seen)?);
+    match made == seen && made.first().is_some_and(|&n| n > 1000) {
+        true => Ok(()),
+        false => Err(format!("{made:?} were made, {seen:?} seen")),
+    }
+}
