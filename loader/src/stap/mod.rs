@@ -3,6 +3,7 @@
 //! are called, not how they work.
 
 pub mod figures;
+mod listings;
 pub mod pass5;
 pub mod report;
 pub mod tapsets;
@@ -14,7 +15,6 @@ use figures::{count, memory, Pass};
 use report::Report;
 use std::io::{self, Read, Write};
 use stp_compiler::driver::{Compilation, Failed, Input, Options};
-use stp_compiler::types::print::print as print_program;
 
 /// Runs `stap` with these arguments (without the program's name); the exit status.
 pub fn main(argv: &[String]) -> i32 {
@@ -186,9 +186,7 @@ fn passes(way: &mut Way<'_>) -> bool {
     }
     if i.last_pass == 2 {
         way.report.close();
-        return print(
-            way.c.program.as_ref().map_or(String::new(), |p| print_program(p, i.verbose[1] > 0)).as_bytes(),
-        );
+        return print(way.c.program.as_ref().map_or(String::new(), listings::program).as_bytes());
     }
     let translated = |c: &Compilation| {
         let code = c.image.as_ref().map_or(0, |i| i.functions.iter().map(|f| f.code.len()).sum());

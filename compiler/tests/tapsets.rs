@@ -1,0 +1,124 @@
+//! The tapset library: every file parses without a word, and (where the types
+//! of a kernel are at hand) every alias and every function compiles.
+
+use std::path::{Path, PathBuf};
+use stp_compiler::diag::{render, Diagnostics, Origin, Severity, SourceMap};
+use stp_compiler::driver::{Compilation, Input, Options, Privilege};
+use stp_compiler::syntax::{self, MacroTable, ParseContext};
+
+fn library() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tapsets")
+}
+
+fn files() -> Vec<PathBuf> {
+    let mut out: Vec<PathBuf> = std::fs::read_dir(library())
+        .expect("tapsets")
+        .map(|e| e.expect("entry").path())
+        .filter(|p| p.extension().is_some_and(|e| e == "stp"))
+        .collect();
+    out.sort();
+    assert!(out.len() > 10);
+    out
+}
+
+#[test]
+fn every_tapset_parses() {
+    let mut said = Vec::new();
+    for path in files() {
+        let (mut map, mut diags) = (SourceMap::default(), Diagnostics::default());
+        let macros = MacroTable::default();
+        let cx = ParseContext {
+            kernel_release: "6.1.0-56-cloud-amd64",
+            arch: "x86_64",
+            runtime: "kernel",
+            guru: false,
+            privilege: Privilege::Stapdev,
+            compatible: None,
+            args: &[],
+            config: &|_| None,
+            macros: &macros,
+            user: false,
+        };
+        let text = std::fs::read(&path).expect("text");
+        let file = map.add(path.display().to_string(), text, Origin::Library);
+        syntax::parse(&mut map, file, &cx, &mut diags);
+        said.extend(diags.list.iter().map(|d| render(&map, d, false)));
+    }
+    assert!(said.is_empty(), "{}", said.join("\n"));
+}
+
+/// Options for compiling against the library with the types of some kernel.
+fn options() -> Options {
+    Options { tapset_dirs: vec![library()], guru: true, unoptimized: true, ..Options::default() }
+}
+
+/// What pass 1 and 2 say to a script; empty if it is sound.
+fn complaints(script: &str) -> String {
+    let mut c = Compilation::new(options());
+    let inputs = [Input { name: "<input>".into(), text: script.into() }];
+    if c.parse(&inputs).and_then(|()| c.analyze()).is_ok() {
+        return String::new();
+    }
+    let errors = c.diagnostics.list.iter().filter(|d| d.severity == Severity::Error);
+    errors.map(|d| render(&c.sources, d, false)).collect()
+}
+
+/// Definitions in the library's texts: `function NAME:TYPE(…)` of those not private.
+fn functions() -> Vec<(String, Vec<String>)> {
+    let mut out = Vec::new();
+    for path in files() {
+        let text = std::fs::read_to_string(&path).expect("text");
+        for line in text.lines() {
+            let Some(rest) = line.strip_prefix("function ") else { continue };
+            let (head, tail) = rest.split_once('(').expect("parameters");
+            let name = head.split(':').next().expect("name").trim().to_owned();
+            let params = tail.split(')').next().expect("end");
+            let types = params
+                .split(',')
+                .filter(|p| !p.trim().is_empty())
+                .map(|p| p.split_once(':').map_or("long", |(_, t)| t.trim()).to_owned())
+                .collect();
+            out.push((name, types));
+        }
+    }
+    out
+}
+
+/// The types of a kernel, for those tests that need one.
+fn have_types() -> bool {
+    Compilation::new(options()).target.kernel().btf().is_ok()
+}
+
+#[test]
+fn every_function_compiles() {
+    if !have_types() {
+        return;
+    }
+    let mut said = String::new();
+    for (name, params) in functions() {
+        let args: Vec<&str> = params.iter().map(|t| if t == "string" { "\"x\"" } else { "1" }).collect();
+        let script = format!("probe begin {{ {name}({}) }}", args.join(", "));
+        said += &complaints(&script);
+    }
+    assert!(said.is_empty(), "{said}");
+}
+
+#[test]
+fn every_alias_compiles() {
+    if !have_types() {
+        return;
+    }
+    let mut said = String::new();
+    for path in files() {
+        let text = std::fs::read(&path).expect("text");
+        for alias in syntax::outline(&text).aliases {
+            let one = complaints(&format!("probe {alias} {{ println(pp()) }}"));
+            // a kernel need not have every place; what it has must type-check
+            let absent = ["no match", "needs", "no probes found"].iter().any(|w| one.contains(w));
+            if !absent {
+                said += &one;
+            }
+        }
+    }
+    assert!(said.is_empty(), "{said}");
+}
