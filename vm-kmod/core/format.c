@@ -18,7 +18,7 @@ struct source {
 	struct vm_ctx *c;		/* of the handler, or NULL: from a record */
 	const struct vm_slot *s;	/* strings of a handler */
 	const u8 *at, *end;		/* strings and dumps of a record */
-	size_t (*sym)(void *arg, u64 addr, char *out, size_t cap);
+	size_t (*sym)(void *arg, u64 addr, char form, char *out, size_t cap);
 	void *arg;
 };
 
@@ -197,7 +197,7 @@ static notrace int put_memory(struct vm_out *o, const struct shape *f, bool hex,
 	return 0;
 }
 
-/* byte 1, `k`, 16 hexadecimal digits: an address that __symname left for us */
+/* byte 1, the form, 16 hexadecimal digits: an address that a symbol helper left */
 #define MARK_LEN 18u
 
 static bool is_mark(const char *s, u32 n, u64 *addr)
@@ -205,7 +205,7 @@ static bool is_mark(const char *s, u32 n, u64 *addr)
 	u32 k, d;
 
 	*addr = 0;
-	if (n < MARK_LEN || s[0] != 1 || s[1] != 'k')
+	if (n < MARK_LEN || s[0] != 1 || (s[1] != 'k' && s[1] != 'd'))
 		return false;
 	for (k = 2; k < MARK_LEN; k++) {
 		d = s[k] >= '0' && s[k] <= '9' ? (u32)(s[k] - '0') : (u32)(s[k] - 'a') + 10;
@@ -216,10 +216,10 @@ static bool is_mark(const char *s, u32 n, u64 *addr)
 	return true;
 }
 
-static void put_symbol(struct vm_out *o, struct source *a, u64 addr)
+static void put_symbol(struct vm_out *o, struct source *a, u64 addr, char form)
 {
 	size_t room = o->cap - o->len;
-	size_t n = a->sym(a->arg, addr, o->p + o->len, room);
+	size_t n = a->sym(a->arg, addr, form, o->p + o->len, room);
 
 	o->len += n < room ? n : room;
 }
@@ -233,7 +233,7 @@ static void put_marked(struct vm_out *o, const struct shape *f, struct source *a
 
 	while (n) {
 		if (is_mark(s, n, &addr)) {
-			put_symbol(o, a, addr);
+			put_symbol(o, a, addr, s[1]);
 			s += MARK_LEN;
 			n -= MARK_LEN;
 		} else {
@@ -287,7 +287,7 @@ static notrace int put_item(struct vm_out *o, const struct vm_prog *p,
 		return put_memory(o, &f, m->conv == IM_C_MEMHEX, a);
 	case IM_C_SYM:
 		if (a->sym) {
-			put_symbol(o, a, (u64)*a->i++);
+			put_symbol(o, a, (u64)*a->i++, 'k');
 			return 0;
 		}
 		put_number(o, &f, IM_C_PTR, *a->i++);
@@ -445,7 +445,7 @@ static size_t render_hist(const struct vm_prog *p, const u8 *body, size_t len, s
 }
 
 size_t vm_render(const void *flat, const struct rec *r, char *out, size_t cap,
-		 size_t (*sym)(void *arg, u64 addr, char *out, size_t cap), void *arg)
+		 size_t (*sym)(void *arg, u64 addr, char form, char *out, size_t cap), void *arg)
 {
 	const struct im_header *h = flat;
 	const u8 *body = (const u8 *)(r + 1);

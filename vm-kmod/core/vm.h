@@ -108,9 +108,11 @@ void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len);
 
 /* -- text: the one place where formats become bytes (also used by the loader) */
 /* REC_PRINT or REC_HIST body -> text. Returns the bytes written, at most cap;
- * body is checked against len. `sym` turns IM_C_SYM integers into text. */
+ * body is checked against len. `sym` turns addresses into text: IM_C_SYM
+ * integers and the marks of the symbol helpers; form: k the name, d name, offset,
+ * size and module. */
 size_t vm_render(const void *flat, const struct rec *r, char *out, size_t cap,
-		 size_t (*sym)(void *arg, u64 addr, char *out, size_t cap), void *arg);
+		 size_t (*sym)(void *arg, u64 addr, char form, char *out, size_t cap), void *arg);
 
 /* -- what the host provides ---------------------------------------------- */
 void *vmh_alloc(size_t n);			/* zeroed; may sleep; only at load */

@@ -167,7 +167,7 @@ struct RingHead {
 enum CProg {}
 enum CVm {}
 
-type SymFn = extern "C" fn(*mut c_void, u64, *mut c_char, usize) -> usize;
+type SymFn = extern "C" fn(*mut c_void, u64, c_char, *mut c_char, usize) -> usize;
 
 extern "C" {
     fn vm_load(flat: *const c_void, len: usize, caps: u32, out: *mut *mut CProg, fault: *mut CFault)
@@ -194,6 +194,15 @@ extern "C" {
     ) -> usize;
     fn user_run(vm: *mut CVm, cpu: u32, probe: u32, hit: *const CHit) -> u32;
     fn user_seq(vm: *const CVm) -> u64;
+}
+
+/// How an address is to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The name of its symbol.
+    Name,
+    /// Name, offset, size and module.
+    Data,
 }
 
 /// A verified image.
@@ -254,7 +263,7 @@ impl Program {
 
     /// Text of a record of type PRINT, TEXT, HIST or WARN. `sym` gives the
     /// name of a kernel address; without it addresses are printed as numbers.
-    pub fn render(&self, r: &Record, sym: Option<&mut dyn FnMut(u64) -> String>) -> Vec<u8> {
+    pub fn render(&self, r: &Record, sym: Option<&mut dyn FnMut(u64, Form) -> String>) -> Vec<u8> {
         let mut out = Vec::new();
         self.render_words(&r.words, &mut out, sym);
         out
@@ -263,7 +272,12 @@ impl Program {
     /// [`Program::render`] for a record that still stands in its ring (head
     /// included): appends the text to `out`. Nothing where the bytes are no
     /// whole, 8-byte aligned record.
-    pub fn render_bytes(&self, record: &[u8], out: &mut Vec<u8>, sym: Option<&mut dyn FnMut(u64) -> String>) {
+    pub fn render_bytes(
+        &self,
+        record: &[u8],
+        out: &mut Vec<u8>,
+        sym: Option<&mut dyn FnMut(u64, Form) -> String>,
+    ) {
         // SAFETY: any bytes are words.
         let (before, words, after) = unsafe { record.align_to::<u64>() };
         if before.is_empty() && after.is_empty() && words.len() >= 2 {
@@ -271,12 +285,17 @@ impl Program {
         }
     }
 
-    fn render_words(&self, words: &[u64], out: &mut Vec<u8>, mut sym: Option<&mut dyn FnMut(u64) -> String>) {
-        extern "C" fn call(arg: *mut c_void, addr: u64, out: *mut c_char, cap: usize) -> usize {
+    fn render_words(
+        &self,
+        words: &[u64],
+        out: &mut Vec<u8>,
+        mut sym: Option<&mut dyn FnMut(u64, Form) -> String>,
+    ) {
+        extern "C" fn call(arg: *mut c_void, addr: u64, form: c_char, out: *mut c_char, cap: usize) -> usize {
             // SAFETY: arg is the closure reference below; out has cap bytes.
             unsafe {
-                let f = &mut *arg.cast::<&mut dyn FnMut(u64) -> String>();
-                let text = f(addr);
+                let f = &mut *arg.cast::<&mut dyn FnMut(u64, Form) -> String>();
+                let text = f(addr, if form as u8 == b'd' { Form::Data } else { Form::Name });
                 let n = text.len().min(cap);
                 std::ptr::copy_nonoverlapping(text.as_ptr(), out.cast(), n);
                 n

@@ -14,4 +14,4 @@ pub mod isa;
 pub mod reference;
 pub mod regex;
 
-pub use host::{verify, Fault, Hit, Machine, Outcome, Program, Record};
+pub use host::{verify, Fault, Form, Hit, Machine, Outcome, Program, Record};

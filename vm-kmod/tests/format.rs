@@ -232,7 +232,7 @@ fn symbols_are_put_in_when_rendering() {
     let vm = im.machine(1);
     vm.run(0, 0, &Hit::default());
     let r = &vm.drain_all()[0];
-    let mut name = |addr: u64| format!("<sym {addr:x}>");
+    let mut name = |addr: u64, _| format!("<sym {addr:x}>");
     assert_eq!(vm.program().render(r, Some(&mut name)), b"<sym 1234><sym 1234>");
 }
 

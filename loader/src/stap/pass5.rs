@@ -131,7 +131,7 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         (false, None) => Sink::stdout(),
     };
     let render = |rec: &Record<'_>, out: &mut Vec<u8>| {
-        program.render_bytes(rec.bytes, out, Some(&mut |address| symbol_text(&symbols, &kernel, address)));
+        program.render_bytes(rec.bytes, out, Some(&mut |address, _| symbol_text(&symbols, &kernel, address)));
     };
     let mut printer = Printer::new(image, &render, o.messages.clone(), sink);
     let begin = Instant::now();
