@@ -217,8 +217,8 @@ pub fn expand(comps: &[Comp]) -> Vec<Vec<Comp>> {
 const SECOND: i64 = 1_000_000_000;
 
 /// Makes the request of a point that [`expand`] gave. `hz`: jiffies per second of the traced
-/// kernel. The error is SystemTap's message.
-pub fn request(comps: &[Comp], hz: i64) -> Result<Request, String> {
+/// kernel, asked only for a timer in jiffies. The error is SystemTap's message.
+pub fn request(comps: &[Comp], hz: &dyn Fn() -> i64) -> Result<Request, String> {
     let names: Vec<&str> = comps.iter().map(|c| c.name.as_str()).collect();
     let number = |i: usize| match comps.get(i).and_then(|c| c.arg.as_ref()) {
         Some(Literal::Number(n)) => *n,
@@ -316,7 +316,7 @@ fn variant(
     })
 }
 
-fn timer(unit: &str, n: i64, random: i64, hz: i64) -> Result<Place, String> {
+fn timer(unit: &str, n: i64, random: i64, hz: &dyn Fn() -> i64) -> Result<Place, String> {
     if unit == "jiffies" {
         // Bounds: what an unsigned 32-bit jiffies counter can wait for.
         if !(1..=0x7fff_ffff).contains(&n) {
@@ -325,7 +325,8 @@ fn timer(unit: &str, n: i64, random: i64, hz: i64) -> Result<Place, String> {
         if random < 0 || random > n {
             return Err("invalid randomize for jiffies timer".into());
         }
-        let ns = |j: i64| (j as u64).saturating_mul(SECOND as u64 / hz.max(1) as u64);
+        let tick = SECOND as u64 / hz().max(1) as u64;
+        let ns = |j: i64| (j as u64).saturating_mul(tick);
         return Ok(Place::Timer { ns: ns(n), random_ns: ns(random) });
     }
     // A day is the longest, 100 µs the shortest.
@@ -369,7 +370,7 @@ mod tests {
                 })
                 .collect();
             assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
-            let request = request(&comps, 250);
+            let request = request(&comps, &|| 250);
             let out_of_day = pattern_text(p).starts_with("timer.s");
             assert!(request.is_ok() || out_of_day, "{}: {request:?}", pattern_text(p));
         }
@@ -377,7 +378,7 @@ mod tests {
 
     #[test]
     fn intervals_have_bounds_in_their_own_unit() {
-        let t = |unit, n| request(&[comp("timer", None), comp(unit, Some(n))], 250);
+        let t = |unit, n| request(&[comp("timer", None), comp(unit, Some(n))], &|| 250);
         assert_eq!(t("ms", 0).unwrap_err(), "interval value out of range (1, 86400000)");
         assert_eq!(t("us", 99).unwrap_err(), "interval value out of range (100, 86400000000)");
         assert_eq!(t("s", 2), Ok(Request::Place(Place::Timer { ns: 2_000_000_000, random_ns: 0 })));

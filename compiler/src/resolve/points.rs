@@ -247,8 +247,7 @@ fn place(
     point: &Point,
     around: &Wrapping,
 ) -> Result<Vec<Found>, Diagnostic> {
-    let hz = world.target.constant("HZ").unwrap_or(250);
-    match builtin::request(comps, hz) {
+    match builtin::request(comps, &|| world.target.constant("HZ").unwrap_or(250)) {
         Err(message) => Err(failure(world, point.span, "probe-point-value", message)),
         Ok(Request::Place(at)) => {
             Ok(vec![Found { at, target: None, pp: builtin::point_text(comps), wrapping: around.clone() }])

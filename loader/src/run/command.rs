@@ -24,7 +24,8 @@ impl Child {
             .collect::<io::Result<Vec<_>>>()?;
         let mut argv: Vec<_> = words.iter().map(|w| w.as_ptr()).collect();
         argv.push(std::ptr::null());
-        let complaint = format!("ERROR: {}: ", words[0].to_string_lossy());
+        let whole = CString::new(command).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let shell = [c"/bin/sh".as_ptr(), c"-c".as_ptr(), whole.as_ptr(), std::ptr::null()];
         let mut pipe = [0; 2];
         // SAFETY: room for two descriptors.
         if unsafe { libc::pipe2(pipe.as_mut_ptr(), libc::O_CLOEXEC) } != 0 {
@@ -50,10 +51,8 @@ impl Child {
                     libc::signal(libc::SIGPIPE, libc::SIG_DFL);
                     libc::sigprocmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
                     libc::execvp(argv[0], argv.as_ptr());
-                    let why = libc::strerror(*libc::__errno_location());
-                    libc::write(2, complaint.as_ptr().cast(), complaint.len());
-                    libc::write(2, why.cast(), libc::strlen(why));
-                    libc::write(2, c"\n".as_ptr().cast(), 1);
+                    // Perhaps a word of the shell's own; if not, the shell says so.
+                    libc::execv(shell[0], shell.as_ptr());
                     libc::_exit(127);
                 }
             }

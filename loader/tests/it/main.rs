@@ -1,6 +1,7 @@
 //! The programs of this crate, run as their users run them.
 
 mod common;
+mod hosted;
 
 mod image;
 mod uapi;

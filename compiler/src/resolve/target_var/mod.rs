@@ -151,6 +151,9 @@ impl TargetVars for KernelTarget {
     }
 
     fn constant(&self, name: &str) -> Option<i64> {
+        if name == "HZ" {
+            return self.kernel.config("CONFIG_HZ")?.parse().ok();
+        }
         let btf = self.kernel.btf().ok()?;
         (1..btf.count()).find_map(|id| {
             let raw = btf.raw(id).ok()??;
