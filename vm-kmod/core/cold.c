@@ -7,14 +7,14 @@
 #include "map.h"
 #include "hist.h"
 
-#define RA		r[I_A(i)]
-#define RB		r[I_B(i)]
-#define RC		r[I_C(i)]
-#define SA		(&s[I_A(i)])
-#define SB		(&s[I_B(i)])
-#define SC		(&s[I_C(i)])
-#define IMM		((s64)I_IMM(i))
-#define GLOBAL		(&c->vm->global[I_IMM(i)])
+#define RA     r[I_A(i)]
+#define RB     r[I_B(i)]
+#define RC     r[I_C(i)]
+#define SA     (&s[I_A(i)])
+#define SB     (&s[I_B(i)])
+#define SC     (&s[I_C(i)])
+#define IMM    ((s64)I_IMM(i))
+#define GLOBAL (&c->vm->global[I_IMM(i)])
 
 static notrace struct vm_aggslot *agg(struct vm_ctx *c, u32 n)
 {
@@ -32,7 +32,7 @@ static notrace int divide(struct vm_ctx *c, s64 a, s64 b, bool rest, s64 *out)
 {
 	if (!b)
 		return vm_raise(c, E_DIV0, 0);
-	if (b == -1)		/* MIN / -1 would trap */
+	if (b == -1) /* MIN / -1 would trap */
 		*out = rest ? 0 : (s64)(0 - (u64)a);
 	else
 		*out = rest ? a % b : a / b;
@@ -273,6 +273,7 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 {
 	struct vm_global *g;
 
+	/* clang-format off */
 	switch (I_OP(i)) {
 	case OP_LDK:	RA = c->vm->prog->konst[I_IMM(i)]; break;
 	case OP_DIV:	return divide(c, RB, RC, false, &RA);
@@ -356,5 +357,6 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_ERR:	return vm_raise_text(c, SA->p, SA->len);
 	case OP_CATCH:	slot_set(c, SA, c->msg, c->msg_len); break;
 	}
+	/* clang-format on */
 	return 0;
 }

@@ -9,6 +9,7 @@
 #ifndef STPVM_ERROR_H
 #define STPVM_ERROR_H
 
+/* clang-format off */
 #define VM_ERRORS \
 	ERROR(NONE,	0, "") \
 	ERROR(USER,	1, "")			/* error("...") */ \
@@ -32,12 +33,13 @@
 	ERROR(NOSPEC,	1, "speculation: no free buffer, check SPECULATION_MAX") \
 	ERROR(BADSPEC,	1, "no speculation with id ") \
 	ERROR(BUSY,	1, "data is busy on another CPU")
+/* clang-format on */
 
 enum vm_error {
 #define ERROR(id, ...) E_##id,
 	VM_ERRORS
 #undef ERROR
-	E_MAX
+		E_MAX
 };
 
 struct vm_ctx;

@@ -14,17 +14,17 @@
 #include "text.h"
 
 struct source {
-	const s64 *i;			/* integers, in order */
-	struct vm_ctx *c;		/* of the handler, or NULL: from a record */
-	const struct vm_slot *s;	/* strings of a handler */
-	const u8 *at, *end;		/* strings and dumps of a record */
+	const s64 *i;		 /* integers, in order */
+	struct vm_ctx *c;	 /* of the handler, or NULL: from a record */
+	const struct vm_slot *s; /* strings of a handler */
+	const u8 *at, *end;	 /* strings and dumps of a record */
 	size_t (*sym)(void *arg, u64 addr, char form, char *out, size_t cap);
 	void *arg;
 };
 
-struct shape {				/* of one conversion */
+struct shape { /* of one conversion */
 	u32 flags;
-	s64 width, prec;		/* prec -1: none */
+	s64 width, prec; /* prec -1: none */
 };
 
 static notrace void pad(struct vm_out *o, const struct shape *f, bool left, s64 n)
@@ -107,8 +107,8 @@ static notrace void put_binary(struct vm_out *o, u64 v, u32 size)
 		out_char(o, (char)v);
 }
 
-static notrace void put_dump(struct vm_out *o, const struct shape *f, bool hex,
-			     const char *s, u32 n)
+static notrace void put_dump(struct vm_out *o, const struct shape *f, bool hex, const char *s,
+			     u32 n)
 {
 	static const char set[] = "0123456789abcdef";
 	s64 len = hex ? 2 * (s64)n : n;
@@ -193,7 +193,7 @@ static notrace int put_memory(struct vm_out *o, const struct shape *f, bool hex,
 	n = dump_len(f, a->c->vm->strcap);
 	if (read_memory(a->c, f->flags, a->c->msg, addr, n))
 		return -1;
-	put_dump(o, f, hex, a->c->msg, n);	/* no error is in flight here */
+	put_dump(o, f, hex, a->c->msg, n); /* no error is in flight here */
 	return 0;
 }
 
@@ -225,8 +225,8 @@ static void put_symbol(struct vm_out *o, struct source *a, u64 addr, char form)
 }
 
 /* text of the loader: marks become names before the field is padded */
-static void put_marked(struct vm_out *o, const struct shape *f, struct source *a,
-		       const char *s, u32 n)
+static void put_marked(struct vm_out *o, const struct shape *f, struct source *a, const char *s,
+		       u32 n)
 {
 	size_t start = o->len, len, pads;
 	u64 addr;
@@ -252,8 +252,8 @@ static void put_marked(struct vm_out *o, const struct shape *f, struct source *a
 	}
 }
 
-static notrace int put_item(struct vm_out *o, const struct vm_prog *p,
-			    const struct im_fmtitem *m, struct source *a)
+static notrace int put_item(struct vm_out *o, const struct vm_prog *p, const struct im_fmtitem *m,
+			    struct source *a)
 {
 	struct shape f;
 	const char *s;
@@ -312,7 +312,7 @@ notrace int vm_sprint(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_
 		if (put_item(&o, p, &p->item[t->first + k], &a))
 			return -1;
 	for (k = 0; k < o.len && o.p[k]; k++)
-		;		/* a string ends at a NUL, which %c can make */
+		; /* a string ends at a NUL, which %c can make */
 	slot_adopt_spare(c, out, k);
 	return 0;
 }
@@ -404,8 +404,8 @@ notrace int vm_print(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_s
 
 /* -- in the loader ------------------------------------------------------------ */
 
-static size_t render_print(const struct vm_prog *p, const u8 *body, size_t len,
-			   struct vm_out *o, struct source *a)
+static size_t render_print(const struct vm_prog *p, const u8 *body, size_t len, struct vm_out *o,
+			   struct source *a)
 {
 	const struct im_fmt *t;
 	u32 fmt, k;

@@ -250,7 +250,7 @@ static notrace int matched(struct vm_ctx *c, s64 group, struct vm_slot *out)
 		return vm_raise(c, E_GROUP, group);
 	from = m->tags[2 * group];
 	to = m->tags[2 * group + 1];
-	if (to < from || to > m->len) {	/* took no part */
+	if (to < from || to > m->len) { /* took no part */
 		out->len = 0;
 		return 0;
 	}
@@ -329,8 +329,8 @@ static notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 	return 0;
 }
 
-notrace int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
-		    s64 *iout, struct vm_slot *sout)
+notrace int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *iout,
+		    struct vm_slot *sout)
 {
 	if (iout)
 		return help_int(c, id, ri, ss, iout);

@@ -17,8 +17,8 @@
 #include "hist.h"
 
 struct rows {
-	u32 low, high;		/* shown buckets */
-	u64 most;		/* largest count */
+	u32 low, high; /* shown buckets */
+	u64 most;      /* largest count */
 	u32 value_width, count_width;
 	u64 scale;
 };
@@ -45,8 +45,8 @@ static notrace u32 u64_width(u64 v)
 	return n;
 }
 
-static notrace void measure(struct rows *r, const struct im_global *g,
-			    const struct im_limits *lim, const u64 *bucket)
+static notrace void measure(struct rows *r, const struct im_global *g, const struct im_limits *lim,
+			    const u64 *bucket)
 {
 	u32 n = stat_buckets(g), k;
 	u64 width = (u64)lim->hist_width;
@@ -62,7 +62,7 @@ static notrace void measure(struct rows *r, const struct im_global *g,
 			if (bucket[k] > r->most)
 				r->most = bucket[k];
 		}
-	if (r->low == n) {	/* nothing counted */
+	if (r->low == n) { /* nothing counted */
 		r->low = g->hist == IM_H_LOG ? HIST_LOG_ZERO : 1;
 		r->high = r->low;
 	}
@@ -82,7 +82,7 @@ static notrace void measure(struct rows *r, const struct im_global *g,
 	r->scale = r->most / width + (r->most % width != 0);
 	if (!r->scale)
 		r->scale = 1;
-	r->value_width = 5;	/* "value" */
+	r->value_width = 5; /* "value" */
 	for (k = r->low; k <= r->high; k++)
 		if (label_width(g, k) > r->value_width)
 			r->value_width = label_width(g, k);

@@ -13,28 +13,48 @@
 #include "machine.h"
 #include "map.h"
 
+/* clang-format off: the cases below read as a table */
 #ifdef __KERNEL__
-#define vmdispatch	for (;;) { i = *pc++; switch (I_OP(i))
-#define vmend		}
-#define vmcase(name)	case OP_##name:
-#define vmcold		default:
-#define vmbreak		continue
+#define vmdispatch         \
+	for (;;) {         \
+		i = *pc++; \
+		switch (I_OP(i))
+#define vmend	     }
+#define vmcase(name) case OP_##name:
+#define vmcold	     default:
+#define vmbreak	     continue
 #else
-#define vmdispatch	vmbreak;
+#define vmdispatch vmbreak;
 #define vmend
-#define vmcase(name)	L_##name:
-#define vmcold		L_cold:
-#define vmbreak		do { i = *pc++; goto *jump[I_OP(i)]; } while (0)
+#define vmcase(name) L_##name:
+#define vmcold \
+	L_cold:
+#define vmbreak                      \
+	do {                         \
+		i = *pc++;           \
+		goto *jump[I_OP(i)]; \
+	} while (0)
 #endif
 
-#define RA		r[I_A(i)]
-#define RB		r[I_B(i)]
-#define RC		r[I_C(i)]
-#define SA		(&s[I_A(i)])
-#define IMM		((s64)I_IMM(i))
-#define GLOBAL		(&c->vm->global[I_IMM(i)])
-#define JUMP(when, by)	do { if (when) pc += (by); } while (0)
-#define CHARGE(n)	do { budget -= (n); if (unlikely(budget < 0)) goto too_many; } while (0)
+/* clang-format on */
+
+#define RA     r[I_A(i)]
+#define RB     r[I_B(i)]
+#define RC     r[I_C(i)]
+#define SA     (&s[I_A(i)])
+#define IMM    ((s64)I_IMM(i))
+#define GLOBAL (&c->vm->global[I_IMM(i)])
+#define JUMP(when, by)              \
+	do {                        \
+		if (when)           \
+			pc += (by); \
+	} while (0)
+#define CHARGE(n)                         \
+	do {                              \
+		budget -= (n);            \
+		if (unlikely(budget < 0)) \
+			goto too_many;    \
+	} while (0)
 
 /* the frame's iterators are not started yet */
 static notrace void open_frame(struct vm_ctx *c, struct vm_frame *fr)
@@ -154,7 +174,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 {
 #ifndef __KERNEL__
 	static const void *const jump[OP_MAX] = {
-#define OP(name, ...) &&L_##name,
+#define OP(name, ...)	  &&L_##name,
 #define OPCOLD(name, ...) &&L_cold,
 #include "ops.def"
 #undef OP
@@ -179,6 +199,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	fr->walk = 0;
 	open_frame(c, fr);
 
+	/* clang-format off */
 	vmdispatch {
 	/* moves and arithmetic; unsigned, so that it wraps */
 	vmcase(MOV)	RA = RB; vmbreak;
@@ -340,4 +361,5 @@ raised:
 	s = c->frames[c->depth].s;
 	vmbreak;
 	vmend
+	/* clang-format on */
 }

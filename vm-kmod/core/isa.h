@@ -21,11 +21,11 @@ enum vm_helper {
 };
 
 /* fields of an instruction word, as drawn in ops.def */
-#define I_OP(i)		((u8)(i))
-#define I_A(i)		((u8)((i) >> 8))
-#define I_B(i)		((u8)((i) >> 16))
-#define I_C(i)		((u8)((i) >> 24))
-#define I_BC(i)		((u16)((i) >> 16))
-#define I_IMM(i)	((s32)((i) >> 32))
+#define I_OP(i)	 ((u8)(i))
+#define I_A(i)	 ((u8)((i) >> 8))
+#define I_B(i)	 ((u8)((i) >> 16))
+#define I_C(i)	 ((u8)((i) >> 24))
+#define I_BC(i)	 ((u16)((i) >> 16))
+#define I_IMM(i) ((s32)((i) >> 32))
 
 #endif

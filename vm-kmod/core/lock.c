@@ -18,17 +18,16 @@ static notrace bool try_write(struct vm_lock *l)
 	u32 free = 0;
 
 	return __atomic_load_n(&l->word, __ATOMIC_RELAXED) == 0 &&
-	       __atomic_compare_exchange_n(&l->word, &free, WRITER, false,
-					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	       __atomic_compare_exchange_n(&l->word, &free, WRITER, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
 }
 
 static notrace bool try_read(struct vm_lock *l)
 {
 	u32 now = __atomic_load_n(&l->word, __ATOMIC_RELAXED);
 
-	return now < WRITER - 1 &&
-	       __atomic_compare_exchange_n(&l->word, &now, now + 1, false,
-					   __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	return now < WRITER - 1 && __atomic_compare_exchange_n(&l->word, &now, now + 1, false,
+							       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static notrace bool take(struct vm_ctx *c, struct vm_lock *l, bool write)
@@ -69,8 +68,7 @@ static notrace u32 cpu_locks_wanted(const struct vm_ctx *c)
 
 		if (!per_cpu(g))
 			continue;
-		if (l->mode != IM_L_ADD ||
-		    (g->g->cls == IM_G_STATMAP && g->g->flags & IM_GF_WRAP))
+		if (l->mode != IM_L_ADD || (g->g->cls == IM_G_STATMAP && g->g->flags & IM_GF_WRAP))
 			return 2;
 		want = 1;
 	}
@@ -103,7 +101,7 @@ notrace bool vm_locks_take(struct vm_ctx *c)
 			goto fail;
 		}
 	}
-	if (c->vm->ncpus == 1)	/* the context is lock enough */
+	if (c->vm->ncpus == 1) /* the context is lock enough */
 		return true;
 	want = cpu_locks_wanted(c);
 	c->cpu_locks = (u8)want;

@@ -60,8 +60,8 @@ static int new_slots(struct vm *vm, struct vm_ctx *c)
 	char *at;
 
 	/* slots, then the spare buffer, the message, and what is used only by some */
-	c->strings = vm_take(account, (u64)n + 2 + !!(p->uses & USE_TOKEN) +
-			     !!(p->uses & USE_REGEX), stride);
+	c->strings = vm_take(
+		account, (u64)n + 2 + !!(p->uses & USE_TOKEN) + !!(p->uses & USE_REGEX), stride);
 	c->slots = vm_take(account, n, sizeof(*c->slots));
 	if (!c->strings || !c->slots)
 		return -ENOMEM;
@@ -171,7 +171,7 @@ static void free_ctx(struct vm_ctx *c)
 	if (!c)
 		return;
 	if (c->aggs)
-		give(c->aggs[0].bucket);	/* one block for all */
+		give(c->aggs[0].bucket); /* one block for all */
 	give(c->cells);
 	give(c->regs);
 	give(c->frames);
@@ -269,7 +269,8 @@ notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *
 	c->probe = &p->probe[probe];
 	c->probe_nr = probe;
 	c->error = E_NONE;
-	c->calls = c->probe->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT) ? lim->maxaction_int : lim->maxaction;
+	c->calls = c->probe->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT) ? lim->maxaction_int
+									: lim->maxaction;
 	if (lim->suppress_time)
 		c->calls = 0x7fffffffffffffffll;
 	c->budget = c->calls;

@@ -30,52 +30,54 @@ struct vm_slot {
 	u32 len;
 };
 
-struct vm_lock { u32 word; };
+struct vm_lock {
+	u32 word;
+};
 
 struct vm_aggslot {
 	struct vm_agg a;
-	const struct vm_global *g;	/* NULL: not filled */
-	u64 *bucket;		/* room for the largest histogram, or NULL */
+	const struct vm_global *g; /* NULL: not filled */
+	u64 *bucket;		   /* room for the largest histogram, or NULL */
 };
 
-struct vm_walk {		/* an iterator */
-	struct vm_map *map;	/* NULL: not started */
+struct vm_walk {	    /* an iterator */
+	struct vm_map *map; /* NULL: not started */
 	const struct im_iter *spec;
-	u32 node;		/* entry at which it stands, 0: before the first */
-	u32 next;		/* unsorted: the next entry; sorted: index into order */
-	u32 left;		/* entries still to give */
-	u32 end;		/* sorted: entries in order */
-	s32 order;		/* which order array of the map, -1 none */
+	u32 node;  /* entry at which it stands, 0: before the first */
+	u32 next;  /* unsorted: the next entry; sorted: index into order */
+	u32 left;  /* entries still to give */
+	u32 end;   /* sorted: entries in order */
+	s32 order; /* which order array of the map, -1 none */
 	const struct vm_slot *slice_s;
 	s64 slice_i[12];
 };
 
 struct vm_frame {
-	const u64 *ret;		/* where the caller goes on */
+	const u64 *ret; /* where the caller goes on */
 	const struct im_func *f;
 	s64 *r;
 	struct vm_slot *s;
-	u16 agg, walk;		/* first of its aggregates and iterators */
+	u16 agg, walk; /* first of its aggregates and iterators */
 };
 
 struct vm_ring {
 	u8 *data;
-	struct ring_head *shared;	/* seen by the loader; never trusted */
+	struct ring_head *shared; /* seen by the loader; never trusted */
 	u64 head, size, lost;
-	u32 open;		/* bytes of the record being written */
+	u32 open; /* bytes of the record being written */
 };
 
-struct vm_match {		/* of the last successful =~ */
+struct vm_match { /* of the last successful =~ */
 	char *text;
 	u32 len, ngroups;
 	bool valid;
-	u16 tags[RX_MAX_TAGS];	/* start and end of each group, RX_UNSET: none */
-	u16 next[RX_MAX_TAGS];	/* while matching */
+	u16 tags[RX_MAX_TAGS]; /* start and end of each group, RX_UNSET: none */
+	u16 next[RX_MAX_TAGS]; /* while matching */
 	struct rx_scratch *scratch;
 };
 
 struct vm_ctx {
-	struct vm_lock lock;	/* of this CPU's cells */
+	struct vm_lock lock; /* of this CPU's cells */
 	u32 cpu;
 	struct vm *vm;
 	u8 *cells;
@@ -83,16 +85,16 @@ struct vm_ctx {
 	const struct im_probe *probe;
 	u32 probe_nr;
 	u32 depth;
-	bool held;		/* the lock set is */
-	u8 cpu_locks;		/* with 0 no, 1 this, 2 every CPU's lock */
+	bool held;    /* the lock set is */
+	u8 cpu_locks; /* with 0 no, 1 this, 2 every CPU's lock */
 	/* the error in flight */
 	u32 error;
 	u32 msg_len;
 	char *msg;
-	char *spare;		/* a buffer that no slot owns */
+	char *spare; /* a buffer that no slot owns */
 	u32 fail_depth;
 	const u64 *fail_pc;
-	s64 budget, calls;	/* actions and calls still allowed */
+	s64 budget, calls; /* actions and calls still allowed */
 	s64 *regs;
 	struct vm_slot *slots;
 	struct vm_frame *frames;
@@ -103,19 +105,19 @@ struct vm_ctx {
 	char *tok;
 	u32 tok_pos, tok_len;
 	struct vm_match match;
-	char *strings;		/* all buffers of slots */
+	char *strings; /* all buffers of slots */
 };
 
 struct vm_global {
 	const struct im_global *g;
 	struct vm_lock lock;
-	u32 cell;		/* offset of its cell in vm_ctx.cells */
+	u32 cell; /* offset of its cell in vm_ctx.cells */
 	s64 ival;
 	u32 slen;
 	char *sbuf;
 	struct vm_map *map;
-	u32 nbuckets;		/* of its histogram */
-	u32 cell_size;		/* of one aggregate with its histogram */
+	u32 nbuckets;  /* of its histogram */
+	u32 cell_size; /* of one aggregate with its histogram */
 };
 
 struct vm_spec;
@@ -124,13 +126,13 @@ struct vm {
 	struct vm_prog *prog;
 	void *host;
 	u32 ncpus, nglobals;
-	u32 strcap;		/* bytes of a string, without a terminator */
+	u32 strcap; /* bytes of a string, without a terminator */
 	u32 exiting, aborted;
 	struct vm_global *global;
 	struct vm_ctx **cpu;
 	struct vm_spec *spec;
 	u64 bytes_globals, bytes_contexts, bytes_rings;
-	u64 seq __attribute__((aligned(64)));	/* last sequence number given out */
+	u64 seq __attribute__((aligned(64))); /* last sequence number given out */
 };
 
 /* memory of the session: vmh_alloc with an account */
@@ -148,8 +150,8 @@ int vm_exec(struct vm_ctx *c, const struct im_func *f);
 int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot *s);
 
 /* -- helpers.c: 0, or -1 and the error is in the context -- */
-int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
-	    s64 *iout, struct vm_slot *sout);
+int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *iout,
+	    struct vm_slot *sout);
 
 /* -- ring.c -- */
 void vm_ring_init(struct vm_ctx *c, void *mapping, size_t data, size_t ctl);
@@ -157,8 +159,8 @@ void vm_ring_init(struct vm_ctx *c, void *mapping, size_t data, size_t ctl);
 struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body);
 void vm_commit(struct vm_ctx *c, u32 ring);
 void vm_discard(struct vm_ctx *c, u32 ring, struct rec *r);
-void vm_emit_text(struct vm_ctx *c, u32 ring, u16 type, const char *s, u32 len,
-		  const char *end, u32 endlen);
+void vm_emit_text(struct vm_ctx *c, u32 ring, u16 type, const char *s, u32 len, const char *end,
+		  u32 endlen);
 void vm_emit_error(struct vm_ctx *c);
 void vm_emit_exit(struct vm_ctx *c, u32 reason);
 

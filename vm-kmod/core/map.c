@@ -2,7 +2,7 @@
 /* map.c - hashed maps with fixed-size nodes in insertion order. See map.h. */
 #include "map.h"
 
-#define K0 0x9e3779b97f4a7c15ull	/* 2^64 / golden ratio */
+#define K0 0x9e3779b97f4a7c15ull /* 2^64 / golden ratio */
 #define K1 0xd6e8feb86659fd93ull
 
 static inline notrace u64 mix(u64 h, u64 w)
@@ -66,8 +66,7 @@ static inline notrace bool same_str(const struct vm_nstr *a, const struct vm_slo
 	return a->len == b->len && !memcmp(a->s, b->p, a->len);
 }
 
-static notrace bool same_key(const struct vm_map *m, u32 n, const s64 *ki,
-			     const struct vm_slot *ks)
+static notrace bool same_key(const struct vm_map *m, u32 n, const s64 *ki, const struct vm_slot *ks)
 {
 	u32 k;
 
@@ -194,7 +193,7 @@ static notrace u32 enter_new(struct vm_ctx *c, struct vm_map *m, u32 hash, const
 			*(s64 *)((u8 *)d + m->key_at[k]) = *ki++;
 		else
 			put_str(m, n, m->key_at[k], ks++);
-	*map_value(m, n) = 0;	/* of a string: its length */
+	*map_value(m, n) = 0; /* of a string: its length */
 	d->hash = hash;
 	d->prev = m->tail;
 	d->next = 0;
@@ -223,7 +222,7 @@ notrace u32 map_enter(struct vm_ctx *c, struct vm_map *m, const s64 *ki, const s
 		vm_raise(c, E_BUSY, 0);
 		return 0;
 	}
-	n = find_hashed(m, hash, ki, ks);	/* another CPU may have been faster */
+	n = find_hashed(m, hash, ki, ks); /* another CPU may have been faster */
 	if (!n)
 		n = enter_new(c, m, hash, ki, ks);
 	vm_unspin(c, &m->insert);

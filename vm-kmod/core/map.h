@@ -23,38 +23,38 @@
 #include "stat.h"
 
 struct vm_node {
-	u32 chain;		/* next in the bucket, or in the free list */
-	u32 prev, next;		/* insertion order */
-	u32 hash;		/* bit 0 is set while the node is in use */
+	u32 chain;	/* next in the bucket, or in the free list */
+	u32 prev, next; /* insertion order */
+	u32 hash;	/* bit 0 is set while the node is in use */
 };
 
 enum map_shape { MAP_INT1, MAP_STR1, MAP_ANY };
 
 struct vm_map {
 	const struct im_global *g;
-	u8 *node;		/* node n is at node + n * node_size; 0 is not used */
+	u8 *node; /* node n is at node + n * node_size; 0 is not used */
 	u32 *bucket;
 	u32 node_size, mask;
 	u32 count, cap;
 	u32 head, tail, free, high;
-	u32 shape;		/* enum map_shape */
+	u32 shape; /* enum map_shape */
 	u32 strcap;
-	u32 ni, ns;		/* keys of each type */
-	u32 key_at[12];		/* offset of each key in the node */
+	u32 ni, ns;	/* keys of each type */
+	u32 key_at[12]; /* offset of each key in the node */
 	u32 value_at;
 	/* statistics */
 	u32 cell_size, ncpus;
 	u8 **cells;
 	struct vm_lock insert;
 	/* sorted walks */
-	u32 orders_used;	/* bit per order array */
+	u32 orders_used; /* bit per order array */
 	u32 norders;
-	u32 *order;		/* norders arrays of cap */
-	struct map_sort *sort;	/* 2 * cap, while sorting */
+	u32 *order;	       /* norders arrays of cap */
+	struct map_sort *sort; /* 2 * cap, while sorting */
 };
 
 struct map_sort {
-	u64 key;		/* sorts as unsigned */
+	u64 key; /* sorts as unsigned */
 	u32 node;
 	u32 pad;
 };

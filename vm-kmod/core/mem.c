@@ -24,7 +24,7 @@ static notrace s64 read_string(struct vm_ctx *c, bool user, u64 addr, u32 most, 
 		if (n > most - got)
 			n = most - got;
 		if (!read_piece(user, c->spare + got, addr + got, n)) {
-			n = 1;	/* the region may end behind the NUL */
+			n = 1; /* the region may end behind the NUL */
 			if (!read_piece(user, c->spare + got, addr + got, n))
 				return -1;
 		}
@@ -42,8 +42,8 @@ static notrace u32 bound(const struct vm_ctx *c, s64 most)
 	return most > 0 && most < c->vm->strcap ? (u32)most : c->vm->strcap;
 }
 
-notrace int mem_string(struct vm_ctx *c, bool user, u64 addr, s64 most,
-		       const struct vm_slot *other, struct vm_slot *out)
+notrace int mem_string(struct vm_ctx *c, bool user, u64 addr, s64 most, const struct vm_slot *other,
+		       struct vm_slot *out)
 {
 	bool more;
 	s64 n = read_string(c, user, addr, bound(c, most), &more);
@@ -148,7 +148,7 @@ notrace int mem_wide(struct vm_ctx *c, bool user, u64 addr, s64 unit, struct vm_
 			}
 		}
 		if (v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
-			v = 0xfffd;	/* no character */
+			v = 0xfffd; /* no character */
 		put_utf8(&o, v);
 	}
 	slot_adopt_spare(c, out, (u32)o.len);
@@ -158,11 +158,14 @@ notrace int mem_wide(struct vm_ctx *c, bool user, u64 addr, s64 unit, struct vm_
 static notrace u32 integer_size(s64 size)
 {
 	switch (size) {
-	case 1: case -1:
+	case 1:
+	case -1:
 		return 1;
-	case 2: case -2:
+	case 2:
+	case -2:
 		return 2;
-	case 4: case -4:
+	case 4:
+	case -4:
 		return 4;
 	}
 	return 8;

@@ -11,17 +11,24 @@
 #include "stat.h"
 #include "isa_hash.h"
 
-#define IMAGE_MAX	(64u << 20)
-#define FRAME_MAX	256
-#define LOCAL_MAX	16
+#define IMAGE_MAX (64u << 20)
+#define FRAME_MAX 256
+#define LOCAL_MAX 16
 
 static const u8 element_size[IM_S_MAX] = {
-	[IM_S_CODE] = 8, [IM_S_FUNC] = sizeof(struct im_func),
-	[IM_S_PROBE] = sizeof(struct im_probe), [IM_S_GLOBAL] = sizeof(struct im_global),
-	[IM_S_CONST] = 8, [IM_S_STR] = sizeof(struct im_str), [IM_S_BYTES] = 1,
-	[IM_S_FMT] = sizeof(struct im_fmt), [IM_S_FMTITEM] = sizeof(struct im_fmtitem),
-	[IM_S_LOCK] = sizeof(struct im_lock), [IM_S_TRY] = sizeof(struct im_try),
-	[IM_S_ITER] = sizeof(struct im_iter), [IM_S_DFA] = sizeof(struct im_dfa),
+	[IM_S_CODE] = 8,
+	[IM_S_FUNC] = sizeof(struct im_func),
+	[IM_S_PROBE] = sizeof(struct im_probe),
+	[IM_S_GLOBAL] = sizeof(struct im_global),
+	[IM_S_CONST] = 8,
+	[IM_S_STR] = sizeof(struct im_str),
+	[IM_S_BYTES] = 1,
+	[IM_S_FMT] = sizeof(struct im_fmt),
+	[IM_S_FMTITEM] = sizeof(struct im_fmtitem),
+	[IM_S_LOCK] = sizeof(struct im_lock),
+	[IM_S_TRY] = sizeof(struct im_try),
+	[IM_S_ITER] = sizeof(struct im_iter),
+	[IM_S_DFA] = sizeof(struct im_dfa),
 	[IM_S_DFADATA] = 4,
 };
 
@@ -103,7 +110,7 @@ int prog_open(struct vm_prog *p, const void *flat, size_t len, struct vm_refusal
 
 static int check_limits(const struct vm_prog *p, struct vm_refusal *f)
 {
-#define LIMIT(field, name, dflt, lo, hi, doc) \
+#define LIMIT(field, name, dflt, lo, hi, doc)                       \
 	if (p->h->limits.field < (lo) || p->h->limits.field > (hi)) \
 		return bad(f, "limit " name " out of range");
 #include "limits.def"
@@ -135,8 +142,8 @@ static int check_functions(const struct vm_prog *p, struct vm_refusal *f)
 
 		if (!within(fn->code, fn->ncode, prog_n(p, IM_S_CODE)) || !fn->ncode)
 			return prog_fault(f, -ENOEXEC, 0, i, ~0u, "function without code");
-		if (fn->nregs > FRAME_MAX || fn->nstrs > FRAME_MAX ||
-		    fn->naggs > LOCAL_MAX || fn->niters > LOCAL_MAX)
+		if (fn->nregs > FRAME_MAX || fn->nstrs > FRAME_MAX || fn->naggs > LOCAL_MAX ||
+		    fn->niters > LOCAL_MAX)
 			return prog_fault(f, -ENOEXEC, 0, i, ~0u, "frame too large");
 		if (fn->ni > fn->nregs || fn->ns > fn->nstrs || fn->ret > 2 ||
 		    (fn->ret == 1 && !fn->nregs) || (fn->ret == 2 && !fn->nstrs))
@@ -170,9 +177,10 @@ static int check_global(const struct vm_prog *p, u32 i, struct vm_refusal *f)
 	if (g->cls > IM_G_STATMAP || g->name >= prog_n(p, IM_S_STR) ||
 	    g->init_str >= prog_n(p, IM_S_STR) || g->flags & ~(IM_GF_WRAP | IM_GF_SIZED))
 		return bad(f, "global of an unknown class");
-	if (stat ? g->type != IM_T_STAT :
-	    g->cls == IM_G_STR ? g->type != IM_T_STR :
-	    map ? g->type != IM_T_INT && g->type != IM_T_STR : g->type != IM_T_INT)
+	if (stat		 ? g->type != IM_T_STAT
+	    : g->cls == IM_G_STR ? g->type != IM_T_STR
+	    : map		 ? g->type != IM_T_INT && g->type != IM_T_STR
+				 : g->type != IM_T_INT)
 		return bad(f, "type of a global does not fit its class");
 	if (map ? !g->nkeys || g->nkeys > sizeof(g->keys) : g->nkeys)
 		return bad(f, "global with a wrong number of keys");
@@ -195,8 +203,8 @@ static int check_probes(const struct vm_prog *p, struct vm_refusal *f)
 	if (prog_n(p, IM_S_PROBE) >= 0xffff)
 		return bad(f, "too many probes");
 	for (i = 0; i < prog_n(p, IM_S_LOCK); i++)
-		if (p->lock[i].global >= prog_n(p, IM_S_GLOBAL) ||
-		    p->lock[i].mode < IM_L_READ || p->lock[i].mode > IM_L_ADD)
+		if (p->lock[i].global >= prog_n(p, IM_S_GLOBAL) || p->lock[i].mode < IM_L_READ ||
+		    p->lock[i].mode > IM_L_ADD)
 			return bad(f, "lock of no global");
 	for (i = 0; i < prog_n(p, IM_S_PROBE); i++) {
 		const struct im_probe *pr = &p->probe[i];
@@ -212,7 +220,8 @@ static int check_probes(const struct vm_prog *p, struct vm_refusal *f)
 		if (!within(pr->lock_first, pr->lock_count, prog_n(p, IM_S_LOCK)))
 			return bad(f, "lock set out of place");
 		for (k = 1; k < pr->lock_count; k++)
-			if (p->lock[pr->lock_first + k - 1].global >= p->lock[pr->lock_first + k].global)
+			if (p->lock[pr->lock_first + k - 1].global >=
+			    p->lock[pr->lock_first + k].global)
 				return prog_fault(f, -ENOEXEC, V_LOCK_ORDER, pr->func, ~0u,
 						  "lock set is not ordered");
 	}
@@ -239,11 +248,13 @@ static int check_format(struct vm_prog *p, u32 i, struct vm_refusal *f)
 			ns++;
 		else
 			ni++;
-		if (m->conv == IM_C_BIN && m->size != 1 && m->size != 2 && m->size != 4 && m->size != 8)
+		if (m->conv == IM_C_BIN && m->size != 1 && m->size != 2 && m->size != 4 &&
+		    m->size != 8)
 			return bad(f, "%b of a wrong size");
 		if (m->conv == IM_C_MEM || m->conv == IM_C_MEMHEX) {
 			p->fmt_mem[i] = 1;
-			if (!(p->h->caps & (m->flags & IM_FL_ALT ? CAP_USER_READ : CAP_KERNEL_READ)))
+			if (!(p->h->caps &
+			      (m->flags & IM_FL_ALT ? CAP_USER_READ : CAP_KERNEL_READ)))
 				return prog_fault(f, -ENOEXEC, V_CAPS, ~0u, ~0u,
 						  "memory dump without the capability to read");
 		}
@@ -268,8 +279,7 @@ static int check_iterators(const struct vm_prog *p, struct vm_refusal *f)
 		if ((g->cls != IM_G_MAP && g->cls != IM_G_STATMAP) || t->sort > 3 ||
 		    t->has_limit > 1 || t->desc > 1 || t->slice >> g->nkeys)
 			return prog_fault(f, -ENOEXEC, V_ITER, ~0u, ~0u, "bad iterator");
-		if ((t->sort == 1 && t->key >= g->nkeys) ||
-		    (t->sort == 2 && g->cls != IM_G_MAP) ||
+		if ((t->sort == 1 && t->key >= g->nkeys) || (t->sort == 2 && g->cls != IM_G_MAP) ||
 		    (t->sort == 3 && (g->cls != IM_G_STATMAP || t->key > 5)))
 			return prog_fault(f, -ENOEXEC, V_ITER, ~0u, ~0u, "iterator cannot sort so");
 	}
@@ -313,8 +323,8 @@ static int check_tables(struct vm_prog *p, struct vm_refusal *f)
 	return err;
 }
 
-int vm_load(const void *flat, size_t len, u32 caps_allowed,
-	    struct vm_prog **out, struct vm_refusal *fault)
+int vm_load(const void *flat, size_t len, u32 caps_allowed, struct vm_prog **out,
+	    struct vm_refusal *fault)
 {
 	struct vm_prog *p;
 	void *copy = NULL;

@@ -15,10 +15,10 @@ struct vm_need {
 };
 
 /* uses: what memory vm_new has to take */
-#define USE_HIST	1u	/* aggregate slots need buckets */
-#define USE_SPEC	2u	/* speculation buffers */
-#define USE_REGEX	4u	/* match state */
-#define USE_TOKEN	8u	/* tokenize() */
+#define USE_HIST  1u /* aggregate slots need buckets */
+#define USE_SPEC  2u /* speculation buffers */
+#define USE_REGEX 4u /* match state */
+#define USE_TOKEN 8u /* tokenize() */
 
 struct vm_prog {
 	const u8 *image;
@@ -40,8 +40,8 @@ struct vm_prog {
 	const u32 *dfadata;
 	struct vm_need need;
 	u32 uses;
-	u8 *fmt_mem;		/* per format: 1 if it dumps memory */
-	u8 *map_orders;		/* per global: order arrays of sorted walks */
+	u8 *fmt_mem;	/* per format: 1 if it dumps memory */
+	u8 *map_orders; /* per global: order arrays of sorted walks */
 };
 
 static inline u32 prog_n(const struct vm_prog *p, enum im_section s)

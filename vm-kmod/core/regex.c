@@ -30,8 +30,7 @@ static const char *check_accept(const u32 *acc, u32 items, u32 mask)
 	return NULL;
 }
 
-static const char *check_transition(const u32 *w, u32 count, u32 off, u32 items,
-				    u32 mask, u32 body)
+static const char *check_transition(const u32 *w, u32 count, u32 off, u32 items, u32 mask, u32 body)
 {
 	u32 i, n;
 

@@ -30,14 +30,14 @@
 #define STPVM_REGEX_H
 #include "platform.h"
 
-#define RX_HEADER	6
-#define RX_STATES	(RX_HEADER + 64)
-#define RX_STATE_WORDS	5
-#define RX_NONE		0xffffffffu
-#define RX_MAX_TAGS	32
-#define RX_UNSET	0xffffu		/* a group that took no part */
+#define RX_HEADER      6
+#define RX_STATES      (RX_HEADER + 64)
+#define RX_STATE_WORDS 5
+#define RX_NONE	       0xffffffffu
+#define RX_MAX_TAGS    32
+#define RX_UNSET       0xffffu /* a group that took no part */
 /* most tags of all items of a state: bounds the scratch of a match */
-#define RX_MAX_CELLS	1024
+#define RX_MAX_CELLS 1024
 
 /* Room for the rows of two states. */
 struct rx_scratch {

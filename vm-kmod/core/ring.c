@@ -7,9 +7,9 @@
  */
 #include "machine.h"
 
-#define REC_HEAD	((u32)sizeof(struct rec))
-#define REC_ALIGN	16u
-#define PAGE		4096u
+#define REC_HEAD  ((u32)sizeof(struct rec))
+#define REC_ALIGN 16u
+#define PAGE	  4096u
 
 static void init_one(struct vm_ring *g, struct ring_head *shared, u8 *data, u64 offset, u64 size)
 {
@@ -73,7 +73,7 @@ notrace struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)
 	r->type = type;
 	r->probe = c->probe ? (u16)c->probe_nr : 0xffff;
 	r->seq = next_seq(c);
-	g->open = len;		/* the loader could change r->len */
+	g->open = len; /* the loader could change r->len */
 	return r;
 }
 
@@ -150,7 +150,7 @@ void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len)
 	const struct im_probe *probe = c->probe;
 	struct rec *r;
 
-	c->probe = NULL;	/* the host's, of no probe */
+	c->probe = NULL; /* the host's, of no probe */
 	r = vm_reserve(c, RING_CTL, type, len);
 	c->probe = probe;
 	if (!r)

@@ -6,15 +6,15 @@
  */
 #include "helpers.h"
 
-#define SPEC_BYTES	8192u
-#define SPEC_CHUNK	2048u	/* of one record at commit */
+#define SPEC_BYTES 8192u
+#define SPEC_CHUNK 2048u /* of one record at commit */
 
 struct vm_spec {
 	struct vm_lock lock;
 	u32 count;
-	u64 next;		/* identities are not used again soon */
+	u64 next; /* identities are not used again soon */
 	struct {
-		u64 id;		/* 0: free */
+		u64 id; /* 0: free */
 		u32 len;
 		char *text;
 	} buf[];

@@ -33,7 +33,7 @@ static notrace u32 log_bucket(s64 v)
 
 	if (!v)
 		return HIST_LOG_ZERO;
-	bits = 63 - (u32)__builtin_clzll(m);	/* 2^bits <= m */
+	bits = 63 - (u32)__builtin_clzll(m); /* 2^bits <= m */
 	return v < 0 ? 63 - bits : 65 + bits;
 }
 
@@ -59,7 +59,7 @@ notrace s64 stat_bucket_value(const struct im_global *g, u32 bucket)
 	}
 	if (!bucket)
 		return g->lo;
-	if (bucket == stat_buckets(g) - 1)	/* above the last full bucket */
+	if (bucket == stat_buckets(g) - 1) /* above the last full bucket */
 		bucket--;
 	return wrap_add(g->lo, wrap_mul(bucket - 1, g->step));
 }

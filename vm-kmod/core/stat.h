@@ -13,7 +13,7 @@
 #include "vm.h"
 
 #define HIST_LOG_BUCKETS 128
-#define HIST_LOG_ZERO	64	/* the bucket of the value 0 */
+#define HIST_LOG_ZERO	 64 /* the bucket of the value 0 */
 #define HIST_BUCKETS_MAX 130
 
 struct vm_ctx;

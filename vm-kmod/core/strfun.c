@@ -156,7 +156,7 @@ notrace void str_escape(struct vm_ctx *c, const char *s, u32 n, bool more, s64 m
 	o.cap = cap;
 	if (quoted)
 		out_char(&o, '"');
-	fit = (u32)o.len;	/* where the dots go if the rest does not fit */
+	fit = (u32)o.len; /* where the dots go if the rest does not fit */
 	for (at = 0; at < n; at += used) {
 		len = escape_one(esc, (const u8 *)s + at, n - at, &used);
 		if (o.len + len + quoted > cap) {

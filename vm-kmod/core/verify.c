@@ -7,10 +7,25 @@
 #include "verify.h"
 #include "prog.h"
 
-enum kind { K__, K_Iw, K_Ir, K_Ix, K_Sw, K_Sr, K_Sx, K_Ib, K_Sb, K_Aw, K_Ar, K_Tw, K_Tr,
-	    K_N, K_J, K_K };
-enum immk { M__, M_i, M_k, M_str, M_g, M_st, M_m, M_ms, M_fn, M_h, M_fmt, M_it, M_dfa,
-	    M_fj, M_bj };
+enum kind {
+	K__,
+	K_Iw,
+	K_Ir,
+	K_Ix,
+	K_Sw,
+	K_Sr,
+	K_Sx,
+	K_Ib,
+	K_Sb,
+	K_Aw,
+	K_Ar,
+	K_Tw,
+	K_Tr,
+	K_N,
+	K_J,
+	K_K
+};
+enum immk { M__, M_i, M_k, M_str, M_g, M_st, M_m, M_ms, M_fn, M_h, M_fmt, M_it, M_dfa, M_fj, M_bj };
 enum { F = 1, J = 2, B = 4, E = 8, G = 16, W = 32, C = 64, O = 128 };
 
 struct op_row {
@@ -27,7 +42,6 @@ enum { PURE = 1, MAYFAIL = 2, SLEEPY = 4 };
 struct helper_row {
 	char ret;
 	u8 where;
-	u8 ni, ns;
 	u32 caps;
 	const char *args;
 };
@@ -35,7 +49,7 @@ struct helper_row {
 #define S 'S'
 #define V 'V'
 static const struct helper_row helper_row[H_MAX] = {
-#define HELPER(id, name, ret, args, caps, cost, where, doc) { ret, where, 0, 0, caps, args },
+#define HELPER(id, name, ret, args, caps, cost, where, doc) { ret, where, caps, args },
 #include "helpers.def"
 #undef HELPER
 };
@@ -43,30 +57,30 @@ static const struct helper_row helper_row[H_MAX] = {
 #undef S
 #undef V
 
-#define WORK_MAX	(1u << 28)
-#define TRY_MAX		256
+#define WORK_MAX (1u << 28)
+#define TRY_MAX	 256
 
 /* possible states of the probe's lock set */
-#define L_NEVER		1
-#define L_HELD		2
-#define L_RELEASED	4
+#define L_NEVER	   1
+#define L_HELD	   2
+#define L_RELEASED 4
 
 /* what is known at one place of the code */
 struct vstate {
-	u64 r[4], s[4];		/* assigned registers and string slots */
-	u16 agg, walk;		/* filled, started */
-	u8 lock;		/* L_* that are possible */
-	u8 live;		/* reached */
+	u64 r[4], s[4]; /* assigned registers and string slots */
+	u16 agg, walk;	/* filled, started */
+	u8 lock;	/* L_* that are possible */
+	u8 live;	/* reached */
 };
 
-struct call {			/* a CALL instruction */
+struct call { /* a CALL instruction */
 	u32 from, to, pc;
 	u8 b, c;
 };
 
 /* how a function touches a global, itself or through what it calls */
 #define T_READ	1
-#define T_WRITE	2
+#define T_WRITE 2
 #define T_ADD	4
 
 struct verifier {
@@ -76,16 +90,16 @@ struct verifier {
 	u32 fn, pc;
 	const struct im_func *func;
 	const u64 *code;
-	u32 *label;		/* per instruction: 1 + state at this jump target, 0 none */
-	u16 *cover;		/* per instruction: 1 + innermost try block, 0 none */
-	u8 *catcher;		/* per instruction: starts a catch block */
-	struct vstate *state;	/* of the labels */
+	u32 *label;	      /* per instruction: 1 + state at this jump target, 0 none */
+	u16 *cover;	      /* per instruction: 1 + innermost try block, 0 none */
+	u8 *catcher;	      /* per instruction: starts a catch block */
+	struct vstate *state; /* of the labels */
 	struct vstate now;
 	/* the whole image */
 	struct call *call;
 	u32 ncalls;
-	u8 *touch;		/* [function][global] T_* */
-	u8 *sleepy;		/* per function */
+	u8 *touch;  /* [function][global] T_* */
+	u8 *sleepy; /* per function */
 	u32 nglobals;
 	u64 work;
 };
@@ -171,16 +185,22 @@ static bool in_frame(const struct im_func *fn, u32 kind, u32 n)
 	switch (kind) {
 	case K__:
 		return !n;
-	case K_Iw: case K_Ir: case K_Ix:
+	case K_Iw:
+	case K_Ir:
+	case K_Ix:
 		return n < fn->nregs;
-	case K_Sw: case K_Sr: case K_Sx:
+	case K_Sw:
+	case K_Sr:
+	case K_Sx:
 		return n < fn->nstrs;
-	case K_Aw: case K_Ar:
+	case K_Aw:
+	case K_Ar:
 		return n < fn->naggs;
-	case K_Tw: case K_Tr:
+	case K_Tw:
+	case K_Tr:
 		return n < fn->niters;
 	}
-	return true;		/* lists, numbers and jumps: later */
+	return true; /* lists, numbers and jumps: later */
 }
 
 static int check_global_use(struct verifier *v, u32 op, u32 immk, const struct im_global *g)
@@ -248,7 +268,10 @@ static int check_imm(struct verifier *v, u32 op, u32 immk, s32 imm)
 	case M_str:
 		limit = prog_n(p, IM_S_STR);
 		break;
-	case M_g: case M_st: case M_m: case M_ms:
+	case M_g:
+	case M_st:
+	case M_m:
+	case M_ms:
 		limit = prog_n(p, IM_S_GLOBAL);
 		break;
 	case M_fn:
@@ -272,7 +295,10 @@ static int check_imm(struct verifier *v, u32 op, u32 immk, s32 imm)
 	if (n >= limit)
 		return refuse(v, V_INDEX, "no such constant, global, function, format or table");
 	switch (immk) {
-	case M_g: case M_st: case M_m: case M_ms:
+	case M_g:
+	case M_st:
+	case M_m:
+	case M_ms:
 		return check_global_use(v, op, immk, &p->global[n]);
 	case M_h:
 		return check_helper_use(v, op, n);
@@ -426,7 +452,7 @@ static int first_pass(struct verifier *v)
 	v->pc = 0;
 	if (fn->try_count > TRY_MAX)
 		return refuse(v, V_COMPLEX, "too many try blocks in one function");
-	for (t = fn->try_count; t-- > 0;) {	/* outermost first */
+	for (t = fn->try_count; t-- > 0;) { /* outermost first */
 		const struct im_try *y = &v->p->try_[fn->try_first + t];
 
 		for (k = y->from; k < y->to; k++)
@@ -486,16 +512,18 @@ static int check_back(struct verifier *v, u32 head)
 
 static bool reads(u32 kind)
 {
-	return kind == K_Ir || kind == K_Ix || kind == K_Sr || kind == K_Sx ||
-	       kind == K_Ar || kind == K_Tr;
+	return kind == K_Ir || kind == K_Ix || kind == K_Sr || kind == K_Sx || kind == K_Ar ||
+	       kind == K_Tr;
 }
 
 static bool assigned(const struct vstate *s, u32 kind, u32 n)
 {
 	switch (kind) {
-	case K_Ir: case K_Ix:
+	case K_Ir:
+	case K_Ix:
 		return get_bit(s->r, n);
-	case K_Sr: case K_Sx:
+	case K_Sr:
+	case K_Sx:
 		return get_bit(s->s, n);
 	case K_Ar:
 		return s->agg >> n & 1;
@@ -508,10 +536,12 @@ static bool assigned(const struct vstate *s, u32 kind, u32 n)
 static void assign(struct vstate *s, u32 kind, u32 n)
 {
 	switch (kind) {
-	case K_Iw: case K_Ix:
+	case K_Iw:
+	case K_Ix:
 		set_bit_of(s->r, n);
 		break;
-	case K_Sw: case K_Sx:
+	case K_Sw:
+	case K_Sx:
 		set_bit_of(s->s, n);
 		break;
 	case K_Aw:
@@ -556,7 +586,8 @@ static int check_reads(struct verifier *v, u64 i)
 		if ((reads(o->a) && !assigned(s, o->a, I_A(i))) ||
 		    (reads(o->b) && limit_read && !assigned(s, o->b, I_B(i))) ||
 		    (reads(o->c) && !assigned(s, o->c, I_C(i))))
-			return refuse(v, V_ASSIGN, "register or slot is not assigned on every path");
+			return refuse(v, V_ASSIGN,
+				      "register or slot is not assigned on every path");
 	}
 	count_args(v->p, o->imm, (u32)I_IMM(i), &ni, &ns);
 	if (I_OP(i) == OP_MCLR)
@@ -583,14 +614,17 @@ static u32 touched(const struct vm_prog *p, u64 i, u8 *how)
 		if (p->iter[g].sort)
 			*how = T_WRITE;
 		return p->iter[g].map;
-	case M_g: case M_st: case M_m: case M_ms:
+	case M_g:
+	case M_st:
+	case M_m:
+	case M_ms:
 		cls = p->global[g].cls;
 		if (op == OP_SADD || op == OP_MSADD ||
 		    ((op == OP_GADD || op == OP_GADDI) && cls == IM_G_PERCPU))
 			*how = T_ADD;
 		return g;
 	}
-	return ~0u;		/* through an iterator: ITNEW has named the map */
+	return ~0u; /* through an iterator: ITNEW has named the map */
 }
 
 static int check_globals(struct verifier *v, u64 i)
@@ -636,7 +670,8 @@ static int step_call(struct verifier *v, u64 i)
 	    (to->ret == 2 && I_C(i) >= v->func->nstrs))
 		return refuse(v, V_CALL, "window of the call starts out of the frame");
 	if (to->flags & IM_F_LOCKED && v->now.live && v->now.lock != L_HELD)
-		return refuse(v, V_LOCK_HELD, "function is called outside of the lock that it needs");
+		return refuse(v, V_LOCK_HELD,
+			      "function is called outside of the lock that it needs");
 	clear_from(v->now.r, I_B(i));
 	clear_from(v->now.s, I_C(i));
 	return 0;
@@ -672,7 +707,7 @@ static int step(struct verifier *v)
 	if (o->flags & F && v->cover[v->pc]) {
 		const struct im_try *y = &v->p->try_[v->func->try_first + v->cover[v->pc] - 1];
 
-		if (op == OP_CALL) {	/* the window is lost, whether or not it failed */
+		if (op == OP_CALL) { /* the window is lost, whether or not it failed */
 			before = v->now;
 		}
 		merge_into(v, y->target, &before);
@@ -794,7 +829,9 @@ static int check_set(struct verifier *v, const struct im_probe *pr, u32 fn)
 				break;
 			}
 		if (touch[g] & ~covered)
-			return refuse(v, V_LOCK_SET, "lock set of a probe does not cover what its handler touches");
+			return refuse(
+				v, V_LOCK_SET,
+				"lock set of a probe does not cover what its handler touches");
 	}
 	return 0;
 }
@@ -813,7 +850,8 @@ static int check_probe_sets(struct verifier *v)
 		v->fn = pr->func;
 		if (v->sleepy[pr->func] && pr->kind != IM_K_BEGIN && pr->kind != IM_K_END &&
 		    pr->kind != IM_K_ERROR)
-			return refuse(v, V_SLEEPY, "helper that may sleep in a probe that must not");
+			return refuse(v, V_SLEEPY,
+				      "helper that may sleep in a probe that must not");
 		if (pr->cond != ~0u && v->sleepy[pr->cond])
 			return refuse(v, V_SLEEPY, "helper that may sleep in a condition");
 		if (last && last->func == pr->func && last->cond == pr->cond &&
@@ -865,11 +903,11 @@ static int find_need(struct verifier *v)
 			const struct call *e = &v->call[k];
 			struct vm_need *to = &cur[e->from], *from = &old[e->to];
 			const struct im_func *fn = &p->func[e->from];
-#define RAISE(field, value) \
-			if (to->field < (value)) { \
-				to->field = (value); \
-				changed = true; \
-			}
+#define RAISE(field, value)          \
+	if (to->field < (value)) {   \
+		to->field = (value); \
+		changed = true;      \
+	}
 			RAISE(regs, e->b + from->regs)
 			RAISE(strs, e->c + from->strs)
 			RAISE(aggs, fn->naggs + from->aggs)
@@ -901,8 +939,8 @@ out:
 static int find_orders(struct verifier *v)
 {
 	struct vm_prog *p = v->p;
-	u16 *slots = vmh_alloc(2 * (size_t)v->nglobals + 2);	/* in the function at hand */
-	u8 *most = vmh_alloc((size_t)v->nglobals + 1);		/* in any handler */
+	u16 *slots = vmh_alloc(2 * (size_t)v->nglobals + 2); /* in the function at hand */
+	u8 *most = vmh_alloc((size_t)v->nglobals + 1);	     /* in any handler */
 	u32 f, g, pc;
 
 	if (!slots || !most)
@@ -964,7 +1002,7 @@ static bool take_tables(struct verifier *v)
 			longest = fn->ncode;
 		v->work += fn->ncode;
 		if (v->work > WORK_MAX)
-			return true;	/* functions that share code; refused by the caller */
+			return true; /* functions that share code; refused by the caller */
 	}
 	v->nglobals = prog_n(p, IM_S_GLOBAL);
 	v->label = vmh_alloc(4 * (size_t)longest);

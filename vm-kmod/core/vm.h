@@ -21,9 +21,9 @@
 #include "image.h"
 #include "record.h"
 
-struct vm_prog;			/* a verified image (prog.h) */
-struct vm;			/* its data: globals, maps, statistics */
-struct vm_ctx;			/* what one running handler needs (one per CPU) */
+struct vm_prog; /* a verified image (prog.h) */
+struct vm;	/* its data: globals, maps, statistics */
+struct vm_ctx;	/* what one running handler needs (one per CPU) */
 
 /*
  * Where a probe hit, filled by the host before vm_run. args are, by kind:
@@ -34,51 +34,51 @@ struct vm_ctx;			/* what one running handler needs (one per CPU) */
  *   IM_K_SYSENTER, _SYSEXIT    the six arguments of the call; retval at exit
  */
 struct vm_hit {
-	const u64 *args;	/* raw arguments: value n is args[argmap[n]] */
-	const u8 *argmap;	/* 12 entries; map of a plain array: 0..11 */
-	void *regs;		/* machine registers, or NULL */
+	const u64 *args;  /* raw arguments: value n is args[argmap[n]] */
+	const u8 *argmap; /* 12 entries; map of a plain array: 0..11 */
+	void *regs;	  /* machine registers, or NULL */
 	u64 retval;
-	u64 addr;		/* of the probe; 0 if none */
-	u64 caller;		/* return address, 0: look at regs */
-	u32 nargs;		/* how many of args may be read; others give 0 */
-	u32 flags;		/* VM_HIT_* */
-	s64 sysnr;		/* system call number or -1 */
-	void *host;		/* for the host's own helpers */
+	u64 addr;   /* of the probe; 0 if none */
+	u64 caller; /* return address, 0: look at regs */
+	u32 nargs;  /* how many of args may be read; others give 0 */
+	u32 flags;  /* VM_HIT_* */
+	s64 sysnr;  /* system call number or -1 */
+	void *host; /* for the host's own helpers */
 };
-#define VM_HIT_USER	1	/* user code was interrupted */
-#define VM_HIT_RETURN	2
-#define VM_HIT_COMPAT	4	/* a 32-bit task's system call */
-#define VM_HIT_HOST	0xffff0000u	/* bits that the host uses for itself */
+#define VM_HIT_USER   1 /* user code was interrupted */
+#define VM_HIT_RETURN 2
+#define VM_HIT_COMPAT 4		  /* a 32-bit task's system call */
+#define VM_HIT_HOST   0xffff0000u /* bits that the host uses for itself */
 
 /* result of vm_run */
 enum vm_result {
 	VM_OK,
-	VM_ERROR,		/* a script error; already sent as REC_ERROR */
-	VM_SKIP_LOCK,		/* no lock within MAXTRYLOCK */
-	VM_SKIP_COND,		/* the probe's condition is false */
+	VM_ERROR,     /* a script error; already sent as REC_ERROR */
+	VM_SKIP_LOCK, /* no lock within MAXTRYLOCK */
+	VM_SKIP_COND, /* the probe's condition is false */
 };
 
 /* why an image was refused */
 struct vm_refusal {
-	s32 error;		/* errno, negative */
-	u32 rule;		/* verifier rule V_* (verify.h), 0 = container */
-	u32 func, pc;		/* where; ~0 if not in code */
+	s32 error;    /* errno, negative */
+	u32 rule;     /* verifier rule V_* (verify.h), 0 = container */
+	u32 func, pc; /* where; ~0 if not in code */
 	char text[160];
 };
 
 /* aggregate, merged or of one CPU; buckets follow where there is a histogram */
 struct vm_agg {
 	s64 count, sum, min, max;
-	s64 mean, m2;		/* of @variance, scaled by its bit shift */
+	s64 mean, m2; /* of @variance, scaled by its bit shift */
 };
 
-struct vm_figures {		/* memory, for -v */
+struct vm_figures { /* memory, for -v */
 	u64 image, globals, contexts, rings;
 };
 
 /* -- life ---------------------------------------------------------------- */
-int vm_load(const void *flat, size_t len, u32 caps_allowed,
-	    struct vm_prog **out, struct vm_refusal *fault);
+int vm_load(const void *flat, size_t len, u32 caps_allowed, struct vm_prog **out,
+	    struct vm_refusal *fault);
 void vm_unload(struct vm_prog *p);
 const struct im_header *vm_header(const struct vm_prog *p);
 const struct im_probe *vm_probe(const struct vm_prog *p, u32 n);
@@ -115,14 +115,14 @@ size_t vm_render(const void *flat, const struct rec *r, char *out, size_t cap,
 		 size_t (*sym)(void *arg, u64 addr, char form, char *out, size_t cap), void *arg);
 
 /* -- what the host provides ---------------------------------------------- */
-void *vmh_alloc(size_t n);			/* zeroed; may sleep; only at load */
+void *vmh_alloc(size_t n); /* zeroed; may sleep; only at load */
 void vmh_free(void *p);
-u64 vmh_clock_real(void);			/* ns, safe in NMI */
+u64 vmh_clock_real(void); /* ns, safe in NMI */
 u64 vmh_clock_mono(void);
 u64 vmh_cycles(void);
 u32 vmh_random(void);
-void vmh_relax(u32 usec);			/* wait between two lock tries */
-int vmh_read_kernel(void *dst, u64 addr, size_t n);	/* 0 or negative errno, no faults */
+void vmh_relax(u32 usec);			    /* wait between two lock tries */
+int vmh_read_kernel(void *dst, u64 addr, size_t n); /* 0 or negative errno, no faults */
 int vmh_read_user(void *dst, u64 addr, size_t n);
 int vmh_write_kernel(u64 addr, const void *src, size_t n);
 int vmh_write_user(u64 addr, const void *src, size_t n);

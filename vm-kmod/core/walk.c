@@ -33,8 +33,8 @@ static notrace const struct vm_nstr *sort_str(const struct vm_map *m, const stru
 	return NULL;
 }
 
-static notrace u64 sort_key(struct vm_ctx *c, const struct vm_global *g,
-			    const struct im_iter *t, u32 n)
+static notrace u64 sort_key(struct vm_ctx *c, const struct vm_global *g, const struct im_iter *t,
+			    u32 n)
 {
 	const struct vm_map *m = g->map;
 	const struct vm_nstr *s = sort_str(m, t, n);

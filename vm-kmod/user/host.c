@@ -146,8 +146,9 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap)
 {
 	struct user_host *h = vm_ctx_host(c);
-	const char *s = helper == H_EXECNAME ? h->execname :
-			helper == H_PEXECNAME ? h->pexecname : "";
+	const char *s = helper == H_EXECNAME	? h->execname
+			: helper == H_PEXECNAME ? h->pexecname
+						: "";
 	struct tm tm;
 	time_t t;
 	size_t n;
@@ -178,7 +179,7 @@ size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap)
 	(void)file;
 	(void)out;
 	(void)cap;
-	return 0;	/* a process has no struct file */
+	return 0; /* a process has no struct file */
 }
 
 void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)

@@ -10,18 +10,18 @@
 
 #define USER_TEXT 256
 
-struct user_region {		/* memory that handlers may read and write */
+struct user_region { /* memory that handlers may read and write */
 	u64 addr, len;
 	u8 *bytes;
 	u32 user, writable;
 };
 
 struct user_host {
-	s64 fact[256];		/* by helper number */
+	s64 fact[256]; /* by helper number */
 	char execname[USER_TEXT], pexecname[USER_TEXT];
-	u64 clock_real, clock_mono;	/* 0: the system's */
-	u64 cycles;		/* 0: the system's */
-	u64 seed;		/* of random numbers; 0: taken from the clock */
+	u64 clock_real, clock_mono; /* 0: the system's */
+	u64 cycles;		    /* 0: the system's */
+	u64 seed;		    /* of random numbers; 0: taken from the clock */
 	struct user_region *region;
 	u64 regions;
 	u64 wakes, urgent_wakes;
