@@ -156,6 +156,27 @@ impl Compilation {
         self.checked(2)
     }
 
+    /// `-l`, `-L` (`variables`): the points that `pattern` means, one line each.
+    /// The failure is pass 2's when nothing matches.
+    pub fn list(&mut self, pattern: &str, variables: bool) -> Result<Vec<String>, Failed> {
+        let text = format!("probe {pattern} {{ }}").into_bytes();
+        self.parse(&[Input { name: "<input>".into(), text }])?;
+        let lines = self.with_world(|w| types::listing::points(w, variables));
+        self.checked(2).map(|()| lines)
+    }
+
+    /// `--dump-probe-aliases`
+    pub fn list_aliases(&mut self) -> Result<Vec<String>, Failed> {
+        self.parse(&[])?;
+        Ok(self.with_world(types::listing::probe_aliases))
+    }
+
+    /// `--dump-functions`
+    pub fn list_functions(&mut self) -> Result<Vec<String>, Failed> {
+        self.parse(&[])?;
+        Ok(self.with_world(types::listing::functions))
+    }
+
     /// Gives the parsed scripts, the library and the target to a function.
     pub(crate) fn with_world<R>(&mut self, f: impl FnOnce(&mut World<'_>) -> R) -> R {
         let kernel = self.target.kernel();

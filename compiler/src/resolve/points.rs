@@ -94,15 +94,6 @@ pub fn resolve_unit(world: &mut World<'_>, unit: UnitId) -> Vec<Derived> {
     out
 }
 
-/// Resolves points given outside of any script, for `-l`.
-pub fn resolve_listed(world: &mut World<'_>, unit: UnitId, probe: usize) -> Result<Vec<Derived>, Failures> {
-    let script = world.units[unit].script.clone();
-    let points = &script.probes[probe].points;
-    let own = Piece { unit, body: Body::Probe(probe), params: Params::default() };
-    let found = resolve_points(world, unit, points, &Wrapping::default(), &Params::default())?;
-    Ok(found.into_iter().map(|f| f.finish(&own, "", script.probes[probe].span, unit)).collect())
-}
-
 /// A place, and what to run around the probe's own block.
 struct Found {
     at: Place,

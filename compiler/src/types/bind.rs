@@ -149,6 +149,12 @@ impl<'w, 'a> Binder<'w, 'a> {
         self.drain();
     }
 
+    /// Binds a function that nothing calls, for listings.
+    pub fn function(&mut self, source: FunctionSource) {
+        self.function_id(source, Vec::new());
+        self.drain();
+    }
+
     /// Binds functions until none is left that something calls.
     fn drain(&mut self) {
         while let Some(id) = self.queue.pop() {

@@ -14,6 +14,7 @@ mod finish;
 pub mod hir;
 pub mod infer;
 pub mod limits;
+pub mod listing;
 pub mod model;
 pub mod print;
 pub mod table;
