@@ -3,6 +3,7 @@
 
 use crate::bytecode::Image;
 use crate::diag::{Diagnostics, FileId, Origin, SourceMap};
+use crate::lower;
 use crate::resolve::library::Library;
 use crate::resolve::target_var::KernelTarget;
 use crate::resolve::world::World;
@@ -165,6 +166,11 @@ impl Compilation {
         self.checked(2).map(|()| lines)
     }
 
+    /// `--dump-probe-types`
+    pub fn list_types(&self) -> Vec<String> {
+        types::listing::probe_types()
+    }
+
     /// `--dump-probe-aliases`
     pub fn list_aliases(&mut self) -> Result<Vec<String>, Failed> {
         self.parse(&[])?;
@@ -196,9 +202,12 @@ impl Compilation {
         f(&mut world)
     }
 
-    /// Pass 3: the image, verified by the machine's own verifier.
+    /// Pass 3: the image. Whoever loads it has it verified by the machine, which needs addresses.
     pub fn translate(&mut self) -> Result<(), Failed> {
-        Err(Failed { pass: 3 })
+        let program = self.program.as_ref().ok_or(Failed { pass: 3 })?;
+        self.image = lower::lower(program, &self.sources, &mut self.diagnostics);
+        self.checked(3)?;
+        self.image.is_some().then_some(()).ok_or(Failed { pass: 3 })
     }
 
     /// Ends a pass: errors fail it, with `-W` warnings do.

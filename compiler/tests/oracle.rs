@@ -12,7 +12,8 @@ fn options(text: &str) -> Options {
     let mut o = Options::default();
     for line in text.lines().take(3) {
         if let Some(args) = line.strip_prefix("# args:") {
-            o.args = words(args);
+            // A first `--` only ends the options.
+            o.args = words(args.trim().strip_prefix("-- ").unwrap_or(args));
         }
         let Some(opts) = line.strip_prefix("# opts:") else { continue };
         let mut it = words(opts).into_iter();
@@ -61,7 +62,7 @@ fn a_directory_of_recorded_runs_is_refused_and_accepted_alike() {
         let refused = rc.contains("stage: compile");
         let mut c = Compilation::new(options(&String::from_utf8_lossy(&text)));
         let input = Input { name: format!("{name}.stp"), text };
-        let ok = c.parse(&[input]).is_ok() && c.analyze().is_ok();
+        let ok = c.parse(&[input]).is_ok() && c.analyze().is_ok() && c.translate().is_ok();
         let said: String = c.diagnostics.list.iter().map(|d| render(&c.sources, d, false)).collect();
         let warned = c.diagnostics.list.iter().any(|d| d.severity == Severity::Warning);
         let warning = err.contains("WARNING: Eliding")
@@ -69,7 +70,10 @@ fn a_directory_of_recorded_runs_is_refused_and_accepted_alike() {
             || err.contains("never-assigned")
             || err.contains("elided");
         if ok == refused || warned != warning {
-            wrong.push(format!("==== {name}: refused {} (recorded {refused}), warned {warned} (recorded {warning})\n{said}", !ok));
+            wrong.push(format!(
+                "==== {name}: refused {} (recorded {refused}), warned {warned} (recorded {warning})\n{said}",
+                !ok
+            ));
         } else if !only.is_empty() {
             println!("{name}: ok\n{said}");
         }

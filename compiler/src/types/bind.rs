@@ -104,20 +104,6 @@ impl<'w, 'a> Binder<'w, 'a> {
         }
     }
 
-    /// `-G` of names that no script declares: SystemTap passes them over in silence, we say so.
-    pub fn unused_settings(&mut self) {
-        if self.world.options.no_warnings {
-            return;
-        }
-        for (name, _) in &self.world.options.globals {
-            let declared = |u: &Unit| u.script.globals.iter().any(|g| g.name.name == *name);
-            if !self.world.units.iter().any(declared) {
-                let message = format!("-G {name}: no script declares a global of that name");
-                self.world.diags.push(Diagnostic::warning(Stage::Semantic, "unknown-global", message));
-            }
-        }
-    }
-
     /// Binds a handler, and what it calls.
     pub fn probe(&mut self, derived: Derived) {
         let mut scope = Scope::new(derived.unit);

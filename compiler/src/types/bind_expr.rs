@@ -67,6 +67,15 @@ impl Binder<'_, '_> {
                 }
             }
             ast::ExprKind::Binary { op, lhs, rhs } => {
+                if *op == BinaryOp::ShrU {
+                    // SystemTap reads it and then does not know it.
+                    let d = Diagnostic::error(Stage::Semantic, "operator", "unsupported binary operator >>>")
+                        .at(span)
+                        .token(self.world.token(span))
+                        .help("mask the result of >> for a shift without sign");
+                    self.world.diags.push(d);
+                    return self.poison(span);
+                }
                 let fixed = super::bind_target::is_static(lhs);
                 let lhs = self.expr(lhs, scope);
                 // What `@defined` rules out need not make sense.
@@ -261,17 +270,9 @@ impl Binder<'_, '_> {
                     self.world.error("variance-shift", "bit shift of @variance out of range (0, 62)", span);
                     return;
                 };
-                match info.needs.variance {
-                    Some((b, first)) if b != bits => {
-                        let message =
-                            format!("multiple bit shifts of @variance on '{}' ({b} vs {bits})", info.name);
-                        let d = Diagnostic::error(Stage::Semantic, "variance-shift", message)
-                            .at(span)
-                            .token(self.world.token(span))
-                            .related(first, "the other is here");
-                        self.world.diags.push(d);
-                    }
-                    _ => info.needs.variance = Some((bits, span)),
+                // One shift serves them all, the largest that is asked for.
+                if info.needs.variance.is_none_or(|(b, _)| b < bits) {
+                    info.needs.variance = Some((bits, span));
                 }
             }
             _ => {}

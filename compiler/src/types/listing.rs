@@ -59,7 +59,8 @@ pub fn points(world: &mut World<'_>, variables: bool) -> Vec<String> {
 fn set_by_aliases(probe: &ProbeInfo) -> Vec<(String, Tv)> {
     let uses = Uses::of(&probe.body);
     // Names with two underscores are the library's and ours.
-    let shown = |n: usize, name: &str| uses.locals_written.contains(&LocalId(n as u32)) && !name.starts_with("__");
+    let shown =
+        |n: usize, name: &str| uses.locals_written.contains(&LocalId(n as u32)) && !name.starts_with("__");
     let locals = probe.locals.iter().enumerate();
     locals.filter(|(n, l)| shown(*n, &l.name)).map(|(_, l)| (l.name.clone(), l.tv)).collect()
 }

@@ -38,7 +38,6 @@ pub fn analyze(world: &mut World<'_>, name: String) -> Option<Program> {
             binder.probe(derived);
         }
     }
-    binder.unused_settings();
     let mut model = binder.model;
     check::foreach_calls(world, &model);
     if model.probes.is_empty() && !world.diags.has_errors() {

@@ -3,7 +3,6 @@
 //! are called, not how they work.
 
 pub mod figures;
-mod listings;
 pub mod pass5;
 pub mod report;
 pub mod tapsets;
@@ -15,6 +14,7 @@ use figures::{count, memory, Pass};
 use report::Report;
 use std::io::{self, Read, Write};
 use stp_compiler::driver::{Compilation, Failed, Input, Options};
+use stp_compiler::types::print::print as print_program;
 
 /// Runs `stap` with these arguments (without the program's name); the exit status.
 pub fn main(argv: &[String]) -> i32 {
@@ -186,7 +186,9 @@ fn passes(way: &mut Way<'_>) -> bool {
     }
     if i.last_pass == 2 {
         way.report.close();
-        return print(way.c.program.as_ref().map_or(String::new(), listings::program).as_bytes());
+        return print(
+            way.c.program.as_ref().map_or(String::new(), |p| print_program(p, i.verbose[1] > 0)).as_bytes(),
+        );
     }
     let translated = |c: &Compilation| {
         let code = c.image.as_ref().map_or(0, |i| i.functions.iter().map(|f| f.code.len()).sum());
@@ -268,16 +270,37 @@ fn pass4(way: &Way<'_>, image: &stp_compiler::bytecode::Image) -> bool {
     }
 }
 
-/// `-l` and `-L`.
-fn list(_i: &Invocation, m: &Messages, pattern: &str, _vars: bool) -> bool {
-    m.error(format!("probe points like {pattern} can't be listed yet").as_bytes());
-    false
+/// `-l` and `-L`: what a pattern matches, or why it matches nothing.
+fn list(i: &Invocation, m: &Messages, pattern: &str, vars: bool) -> bool {
+    lines(i, m, |c| c.list(pattern, vars))
 }
 
 /// `--dump-…`
-fn dump(_i: &Invocation, m: &Messages) -> bool {
-    m.error(b"the library can't be listed yet");
-    false
+fn dump(i: &Invocation, m: &Messages) -> bool {
+    match i.mode {
+        Mode::DumpFunctions => lines(i, m, Compilation::list_functions),
+        Mode::DumpProbeAliases => lines(i, m, Compilation::list_aliases),
+        _ => lines(i, m, |c| Ok(c.list_types())),
+    }
+}
+
+/// Prints a list that the compiler makes.
+fn lines(
+    i: &Invocation,
+    m: &Messages,
+    call: impl FnOnce(&mut Compilation) -> Result<Vec<String>, Failed>,
+) -> bool {
+    let mut c = Compilation::new(options(i));
+    let found = call(&mut c);
+    let mut report = Report::new(m.clone(), i.verbose.iter().any(|v| *v > 0));
+    match found {
+        Ok(list) => print(list.iter().map(|l| format!("{l}\n")).collect::<String>().as_bytes()),
+        Err(_) => {
+            report.show(&c.sources, &c.diagnostics);
+            report.close();
+            false
+        }
+    }
 }
 
 /// `-p1`
