@@ -50,15 +50,6 @@ u32 stpvm_count(const struct stpvm_session *s, u32 kind, u32 via);
 void stpvm_run_begin(struct stpvm_session *s);
 void stpvm_run_end(struct stpvm_session *s, u32 kind);
 
-/* -- ipmap.c: instruction pointer of a function's hook -> its probes -- */
-struct stpvm_ipmap;
-struct stpvm_ipmap *stpvm_ipmap_new(const struct stpvm_session *s, u32 kind, u32 via);
-void stpvm_ipmap_free(struct stpvm_ipmap *m);
-/* distinct addresses, for the kernel's filter */
-unsigned long *stpvm_ipmap_addrs(struct stpvm_ipmap *m, u32 *n);
-void stpvm_ipmap_hit(const struct stpvm_ipmap *m, struct stpvm_session *s,
-		     unsigned long ip, struct vm_hit *hit);
-
 /* -- attach_fentry.c -- */
 /* marks which probes of the kind ftrace can hook: via becomes yes or no */
 int stpvm_ftrace_sort(struct stpvm_session *s, u32 kind, u8 yes, u8 no);

@@ -13,7 +13,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "attach.h"
+#include "ipmap.h"
 #include "arch.h"
 #include "compat/compat.h"
 
@@ -75,26 +75,25 @@ int stpvm_ftrace_sort(struct stpvm_session *s, u32 kind, u8 yes, u8 no)
 {
 	struct stpvm_ipmap *m = stpvm_ipmap_new(s, kind, VIA_DEFAULT);
 	struct ftrace_ops *scratch = kzalloc(sizeof(*scratch), GFP_KERNEL);
-	unsigned long *addr, *bad = NULL;
-	u32 n, lo, hi, mid, sites;
+	unsigned long *bad = NULL;
+	u32 n, lo, hi, mid;
 	int err = -ENOMEM;
 
 	if (!m || !scratch)
 		goto out;
-	addr = stpvm_ipmap_addrs(m, &sites);
-	bad = kvcalloc(BITS_TO_LONGS(sites) + 1, sizeof(long), GFP_KERNEL);
+	bad = kvcalloc(BITS_TO_LONGS(m->sites) + 1, sizeof(long), GFP_KERNEL);
 	if (!bad)
 		goto out;
-	err = sieve(scratch, addr, 0, sites, bad);
+	err = sieve(scratch, m->addr, 0, m->sites, bad);
 	ftrace_free_filter(scratch);
 	for (n = 0; n < s->nprobes && !err; n++) {
 		struct stpvm_probe *p = &s->probe[n];
 
 		if (p->kind != kind || p->via != VIA_DEFAULT)
 			continue;
-		for (lo = 0, hi = sites; hi - lo > 1;) {
+		for (lo = 0, hi = m->sites; hi - lo > 1;) {
 			mid = lo + (hi - lo) / 2;
-			if (addr[mid] <= p->im->addr)
+			if (m->addr[mid] <= p->addr)
 				lo = mid;
 			else
 				hi = mid;
@@ -111,8 +110,7 @@ out:
 static int fentry_arm(struct stpvm_session *s)
 {
 	struct fentry *f;
-	unsigned long *addr;
-	u32 n, sites;
+	u32 n;
 	int err;
 
 	for (n = 0; n < s->nprobes; n++)
@@ -133,8 +131,7 @@ static int fentry_arm(struct stpvm_session *s)
 	if (!f->map)
 		return -ENOMEM;
 	f->ops.func = enter;
-	addr = stpvm_ipmap_addrs(f->map, &sites);
-	err = ftrace_set_filter_ips(&f->ops, addr, sites, 0, 1);
+	err = ftrace_set_filter_ips(&f->ops, f->map->addr, f->map->sites, 0, 1);
 	if (err)
 		return err;
 	err = register_ftrace_function(&f->ops);

@@ -10,7 +10,7 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-#include "attach.h"
+#include "ipmap.h"
 #include "arch.h"
 #include "compat/compat.h"
 
@@ -153,8 +153,7 @@ static void fprobe_leave(struct fprobe *fp, unsigned long ip, unsigned long call
 
 static int fprobe_arm(struct stpvm_session *s, struct rets *rs)
 {
-	unsigned long *addr;
-	u32 n, sites;
+	u32 n;
 	int err;
 
 	for (n = 0; n < s->nprobes; n++)
@@ -176,9 +175,9 @@ static int fprobe_arm(struct stpvm_session *s, struct rets *rs)
 			rs->fp.entry_handler = fprobe_enter;
 			rs->fp.entry_data_size = sizeof(struct entry_args);
 		}
-	addr = stpvm_ipmap_addrs(rs->map, &sites);
-	stpvm_fprobe_set_active(&rs->fp, min(sites, 1024u) * max(15u, 6 * num_possible_cpus()));
-	err = register_fprobe_ips(&rs->fp, addr, sites);
+	stpvm_fprobe_set_active(&rs->fp,
+				min(rs->map->sites, 1024u) * max(15u, 6 * num_possible_cpus()));
+	err = register_fprobe_ips(&rs->fp, rs->map->addr, rs->map->sites);
 	rs->registered = !err;
 	return err;
 }

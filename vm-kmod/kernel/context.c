@@ -96,19 +96,15 @@ static void overload(struct stpvm_session *s, struct stpvm_cpu *cpu)
 	vm_control(s->vm, cpu->number, REC_NOTE, body, sizeof(body));
 }
 
-static __always_inline void charge(struct stpvm_session *s, struct stpvm_cpu *cpu,
-				   struct stpvm_probe_stats *st, u64 start)
+/* Once in an interval: was it too much? Also finds an exit() whose record had no room. */
+static noinline void interval_ends(struct stpvm_session *s, struct stpvm_cpu *cpu, u64 now)
 {
-	u64 now = rdtsc(), took = now - start;
-
-	st->cycles += took;
-	cpu->used += took;
-	if (likely(now - cpu->since < s->interval))
-		return;
 	if (cpu->used > s->threshold && s->guard)
 		overload(s, cpu);
 	cpu->since = now;
 	cpu->used = 0;
+	if (vm_exiting(s->vm))
+		stpvm_end(s, REC_EXIT_CALL);
 }
 
 /* Stacks of threads and of interrupts are aligned to their size. */
@@ -119,6 +115,41 @@ static __always_inline bool stack_is_low(u32 need)
 	return (sp & (THREAD_SIZE - 1)) < need;
 }
 
+/* a handler did not run to its end */
+static noinline void count_result(struct stpvm_session *s, struct stpvm_probe_stats *st,
+				  enum vm_result r)
+{
+	if (r == VM_ERROR) {
+		st->errors++;
+		count_error(s);
+	} else if (r == VM_SKIP_LOCK) {
+		st->skipped_lock++;
+		count_skip(s);
+	}
+}
+
+/* What few hits meet: false where the handler must not run. */
+static noinline bool rare_checks(struct stpvm_probe *p, struct stpvm_probe_stats *st)
+{
+	struct stpvm_session *s = p->session;
+
+	if (!stpvm_live(s) || (s->own_only && !stpvm_own_task(s)))
+		return false;
+	if (stack_is_low(s->minstack) && !in_nmi()) {
+		st->skipped_stack++;
+		count_skip(s);
+		return false;
+	}
+	return true;
+}
+
+static noinline void count_reentry(struct stpvm_session *s, struct stpvm_probe_stats *st)
+{
+	st->skipped_busy++;
+	if (s->count_busy)
+		count_skip(s);
+}
+
 void stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
 {
 	struct stpvm_session *s = p->session;
@@ -126,44 +157,31 @@ void stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
 	struct stpvm_cpu *cpu;
 	unsigned long flags;
 	enum vm_result r;
-	u64 start;
+	u64 start, now;
 
 	raw_local_irq_save(flags);
 	cpu = raw_cpu_ptr(s->cpu);
 	st = &cpu->stats[p->index];
 	if (unlikely(cpu->busy)) {
-		st->skipped_busy++;
-		if (s->count_busy)
-			count_skip(s);
+		count_reentry(s, st);
 		goto out;
 	}
 	cpu->busy = 1;
 	barrier();
-	if (unlikely(!stpvm_live(s)))
+	if (unlikely(!stpvm_live(s) || s->own_only || stack_is_low(s->minstack)) &&
+	    !rare_checks(p, st))
 		goto idle;
-	if (unlikely(s->own_only) && !stpvm_own_task(s))
-		goto idle;
-	if (unlikely(stack_is_low(s->minstack)) && !in_nmi()) {
-		st->skipped_stack++;
-		count_skip(s);
-		goto idle;
-	}
 	if (unlikely(st->hits++ & p->sample))
 		goto idle;
 	start = rdtsc();
 	r = vm_run(cpu->ctx, p->index, hit);
-	if (unlikely(r != VM_OK)) {
-		if (r == VM_ERROR) {
-			st->errors++;
-			count_error(s);
-		} else if (r == VM_SKIP_LOCK) {
-			st->skipped_lock++;
-			count_skip(s);
-		}
-	}
-	if (unlikely(vm_exiting(s->vm)))
-		stpvm_end(s, REC_EXIT_CALL);
-	charge(s, cpu, st, start);
+	if (unlikely(r != VM_OK))
+		count_result(s, st, r);
+	now = rdtsc();
+	st->cycles += now - start;
+	cpu->used += now - start;
+	if (unlikely(now - cpu->since >= s->interval))
+		interval_ends(s, cpu, now);
 idle:
 	barrier();
 	cpu->busy = 0;
@@ -194,13 +212,7 @@ enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
 	start = rdtsc();
 	r = vm_run(cpu->ctx, p->index, &hit);
 	st->cycles += rdtsc() - start;
-	if (r == VM_ERROR) {
-		st->errors++;
-		count_error(s);
-	} else if (r == VM_SKIP_LOCK) {
-		st->skipped_lock++;
-		count_skip(s);
-	}
+	count_result(s, st, r);
 	if (vm_exiting(s->vm))
 		stpvm_end(s, REC_EXIT_CALL);
 	barrier();

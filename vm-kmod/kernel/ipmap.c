@@ -2,7 +2,7 @@
 /*
  * ipmap.c - from the instruction pointer that a function hook reports to the
  * probes on that function. Built once when probes are armed, then read only;
- * the look-up runs in the hook, before any guard, and calls nothing.
+ * the look-up (ipmap.h) runs in the hook, before any guard, and calls nothing.
  *
  * The hook of a function is its first instruction or, where that is an ENDBR,
  * the one after it, 4 bytes on; which of the two, only ftrace knows. Each function
@@ -13,38 +13,17 @@
  *
  * All kernel text lies in the top 2 GiB, so 32 bits tell addresses apart.
  */
-#include <linux/hash.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "attach.h"
-
-#define EMPTY	0xffffffffu
-#define LAST	0x80000000u	/* in order[]: the site's last probe */
-
-struct stpvm_ipmap {
-	u32 shift;		/* 32 - log2 of the slots */
-	u32 mask;
-	u32 sites;		/* distinct addresses */
-	u32 nprobes;
-	unsigned long *addr;	/* of each site, ascending */
-	u32 *order;
-	struct ipslot {
-		u32 ip, first;
-	} slot[];
-};
+#include "ipmap.h"
 
 struct site {
 	u64 addr;
 	u32 probe;
 };
-
-static __always_inline u32 place(const struct stpvm_ipmap *m, u32 ip)
-{
-	return (ip * GOLDEN_RATIO_32) >> m->shift;
-}
 
 static int by_addr(const void *a, const void *b)
 {
@@ -57,15 +36,14 @@ static int by_addr(const void *a, const void *b)
 
 static void put(struct stpvm_ipmap *m, u32 ip, u32 first)
 {
-	u32 at = place(m, ip);
+	u32 at = stpvm_ipmap_place(m, ip);
 
-	while (m->slot[at].first != EMPTY)
+	while (m->slot[at].first != IPMAP_EMPTY)
 		at = (at + 1) & m->mask;
 	m->slot[at].ip = ip;
 	m->slot[at].first = first;
 }
 
-/* The map of all probes of that kind that are armed that way; NULL: no memory. */
 struct stpvm_ipmap *stpvm_ipmap_new(const struct stpvm_session *s, u32 kind, u32 via)
 {
 	u32 all = stpvm_count(s, kind, via), slots = roundup_pow_of_two(max(all, 4u) * 4);
@@ -93,7 +71,7 @@ struct stpvm_ipmap *stpvm_ipmap_new(const struct stpvm_session *s, u32 kind, u32
 		m->order[n] = site[n].probe;
 		if (n + 1 < m->nprobes && site[n + 1].addr == site[n].addr)
 			continue;
-		m->order[n] |= LAST;
+		m->order[n] |= IPMAP_LAST;
 		m->addr[m->sites++] = site[n].addr;
 		put(m, (u32)site[n].addr, first);
 		put(m, (u32)site[n].addr + 4, first);
@@ -114,32 +92,4 @@ void stpvm_ipmap_free(struct stpvm_ipmap *m)
 	kvfree(m->addr);
 	kvfree(m->order);
 	kvfree(m);
-}
-
-unsigned long *stpvm_ipmap_addrs(struct stpvm_ipmap *m, u32 *n)
-{
-	*n = m->sites;
-	return m->addr;
-}
-
-/* Runs the handlers of every probe at ip. */
-void stpvm_ipmap_hit(const struct stpvm_ipmap *m, struct stpvm_session *s,
-		     unsigned long ip, struct vm_hit *hit)
-{
-	u32 at = place(m, ip), probe;
-	const u32 *order;
-
-	while (m->slot[at].ip != (u32)ip) {
-		if (m->slot[at].first == EMPTY)
-			return;
-		at = (at + 1) & m->mask;
-	}
-	if (m->slot[at].first == EMPTY)
-		return;
-	order = &m->order[m->slot[at].first];
-	do {
-		probe = *order++;
-		hit->addr = s->probe[probe & ~LAST].im->addr;
-		stpvm_hit(&s->probe[probe & ~LAST], hit);
-	} while (!(probe & LAST));
 }

@@ -148,6 +148,9 @@ void vmh_wake(struct vm_ctx *c, bool urgent)
 	struct stpvm_session *s = vm_ctx_host(c);
 	int was = READ_ONCE(s->wake);
 
+	/* exit() has put its record into the control ring */
+	if (urgent && vm_exiting(s->vm))
+		stpvm_end(s, REC_EXIT_CALL);
 	if (was == WAKE_NOW)
 		return;
 	if (urgent || waiting(s, raw_smp_processor_id()) >= s->watermark)

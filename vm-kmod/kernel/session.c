@@ -84,6 +84,7 @@ static int new_probes(struct stpvm_session *s)
 	for (n = 0; n < s->nprobes; n++) {
 		s->probe[n].session = s;
 		s->probe[n].im = vm_probe(s->prog, n);
+		s->probe[n].addr = s->probe[n].im->addr;
 		s->probe[n].index = n;
 		s->probe[n].kind = s->probe[n].im->kind;
 		s->probe[n].flags = s->probe[n].im->flags;

@@ -93,6 +93,7 @@ struct stpvm_session;
 struct stpvm_probe {
 	struct stpvm_session *session;
 	const struct im_probe *im;
+	u64 addr;		/* im->addr, at hand */
 	u32 index;
 	u8 kind;		/* enum im_kind */
 	u8 via;			/* enum stpvm_via */

@@ -694,13 +694,34 @@ static void case_two(char **argv)
 	check((u64)x[0] >= calls && (u64)x[1] >= calls, "hits are missing");
 }
 
-/* bulk N: N functions at once */
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* names that ftrace can hook, sorted */
+static char **traceable(size_t *n)
+{
+	FILE *f = fopen("/sys/kernel/tracing/available_filter_functions", "r");
+	char **names = calloc(200000, sizeof(*names)), line[512];
+
+	check(f, "available_filter_functions: %m");
+	for (*n = 0; *n < 200000 && fgets(line, sizeof(line), f); ++*n)
+		names[*n] = strdup(strtok(line, " \n"));
+	fclose(f);
+	qsort(names, *n, sizeof(*names), by_name);
+	return names;
+}
+
+/* bulk N [return] [all]: N functions at once; all: also those that need a kprobe */
 static void case_bulk(char **argv)
 {
 	u32 want = atoi(argv[0]), n = 0;
 	u32 kind = argv[1] && !strcmp(argv[1], "return") ? IM_K_FRETURN : IM_K_FENTRY;
-	FILE *f = fopen("/sys/kernel/tracing/available_filter_functions", "r");
+	bool all = argv[1] && !strcmp(argv[1], "all");
 	FILE *k = fopen("/proc/kallsyms", "r");
+	char **names, *key;
+	size_t nnames;
 	u64 nop[] = { ins(OP_RET, 0, 0, 0, 0) };
 	struct timespec a, b, c;
 	struct session s;
@@ -709,8 +730,8 @@ static void case_bulk(char **argv)
 	unsigned long long addr;
 	u32 fn;
 
-	check(f && k, "no lists");
-	fclose(f);
+	check(k, "kallsyms: %m");
+	names = traceable(&nnames);
 	open_session(&s);
 	im = image_new(s.info.isa_hash);
 	fn = func(im, "n", 2, 1, nop);
@@ -721,7 +742,9 @@ static void case_bulk(char **argv)
 		    strncmp(sym, "__x64_sys_", 10) && strncmp(sym, "inet", 4) && strncmp(sym, "dev_", 4) &&
 		    strncmp(sym, "pci_", 4) && strncmp(sym, "bpf_", 4) && strncmp(sym, "acpi_", 5))
 			continue;
-		if (strchr(sym, '.'))
+		key = sym;
+		if (strchr(sym, '.') ||
+		    (!all && !bsearch(&key, names, nnames, sizeof(*names), by_name)))
 			continue;
 		struct im_probe p = probe(im, fn, kind, "f");
 
