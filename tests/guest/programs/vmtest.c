@@ -864,6 +864,19 @@ static void case_cost(char **argv)
 	close(s.fd);
 }
 
+/* bare N: what a call costs as the machine is */
+static void case_bare(char **argv)
+{
+	u32 calls = atoi(argv[0]), i;
+	struct timespec a, b;
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (i = 0; i < calls; i++)
+		syscall(SYS_getppid);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	printf("bare: %.1f\n", ((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / calls);
+}
+
 /* hold PLACE: a running session until it is killed */
 static void case_hold(char **argv)
 {
@@ -886,7 +899,7 @@ static const struct {
 	{ "order", case_order, 0 },	{ "count", case_count, 1 },	{ "wake", case_wake, 0 },
 	{ "error", case_error, 0 },	{ "refused", case_refused, 0 }, { "storm", case_storm, 2 },
 	{ "two", case_two, 1 },		{ "bulk", case_bulk, 1 },	{ "fuzz", case_fuzz, 1 },
-	{ "cost", case_cost, 1 },	{ "hold", case_hold, 1 },
+	{ "cost", case_cost, 1 },		{ "bare", case_bare, 1 },	{ "hold", case_hold, 1 },
 };
 
 int main(int argc, char **argv)
