@@ -53,6 +53,7 @@ impl Initramfs {
             b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
         );
         archive.file("/etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n");
+        archive.file(&format!("/boot/config-{}", kernel.release), 0o644, &fs::read(&kernel.config)?);
         for (n, name) in VIRTIO.iter().enumerate() {
             if let Some(bytes) = kernel.module(name)? {
                 archive.file(&format!("/boot-modules/{n}-{name}.ko"), 0o644, &bytes);

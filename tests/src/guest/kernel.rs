@@ -45,6 +45,8 @@ pub struct Kernel {
     /// As `uname -r` prints it there.
     pub release: String,
     pub image: PathBuf,
+    /// Its configuration, `CONFIG_X=y` a line.
+    pub config: PathBuf,
     /// Directory `kernel/` of the modules that came with the image.
     pub modules: PathBuf,
     /// What `make -C` takes for an external module.
@@ -113,12 +115,14 @@ fn present(series: Series, release: &str) -> Option<Kernel> {
     }
     [PathBuf::from("/"), cache(release)].into_iter().find_map(|top| {
         let image = top.join(format!("boot/vmlinuz-{release}"));
+        let config = top.join(format!("boot/config-{release}"));
         let modules = top.join(format!("lib/modules/{release}/kernel"));
-        let complete = image.exists() && modules.join("drivers").exists();
+        let complete = image.exists() && config.exists() && modules.join("drivers").exists();
         complete.then(|| Kernel {
             series,
             release: release.to_string(),
             image,
+            config,
             modules,
             headers: headers.clone(),
         })
