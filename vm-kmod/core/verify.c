@@ -73,6 +73,12 @@ struct vstate {
 	u8 live;	/* reached */
 };
 
+/* What the calls inside of a loop overwrite: all from here on. Its head cannot
+ * rely on that, whatever was there before. */
+struct cut {
+	u16 r, s;
+};
+
 struct call { /* a CALL instruction */
 	u32 from, to, pc;
 	u8 b, c;
@@ -94,6 +100,7 @@ struct verifier {
 	u16 *cover;	      /* per instruction: 1 + innermost try block, 0 none */
 	u8 *catcher;	      /* per instruction: starts a catch block */
 	struct vstate *state; /* of the labels */
+	struct cut *cut;      /* of the labels */
 	struct vstate now;
 	/* the whole image */
 	struct call *call;
@@ -465,6 +472,30 @@ static int first_pass(struct verifier *v)
 		if (v->label[k])
 			v->label[k] = ++n;
 	memset(v->state, 0, sizeof(*v->state) * (size_t)n);
+	memset(v->cut, 0xff, sizeof(*v->cut) * (size_t)n);
+	for (v->pc = 0; v->pc < fn->ncode; v->pc++) {
+		u64 i = v->code[v->pc];
+		const struct op_row *o = &op_row[I_OP(i)];
+
+		if (!(o->flags & B))
+			continue;
+		t = v->pc + 1 + (o->b == K_K ? -(u32)I_BC(i) : (u32)I_IMM(i));
+		v->work += v->pc - t;
+		if (v->work > WORK_MAX)
+			return refuse(v, V_COMPLEX, "too many loops inside each other");
+		for (k = t; k < v->pc; k++) {
+			struct cut *c = &v->cut[v->label[t] - 1];
+			u64 call = v->code[k];
+
+			if (I_OP(call) != OP_CALL)
+				continue;
+			if (c->r > I_B(call))
+				c->r = I_B(call);
+			if (c->s > I_C(call))
+				c->s = I_C(call);
+		}
+	}
+	v->pc = 0;
 	return 0;
 }
 
@@ -688,6 +719,10 @@ static int step(struct verifier *v)
 
 	if (v->label[v->pc]) {
 		merge_into(v, v->pc, &v->now);
+		if (v->cut[v->label[v->pc] - 1].r <= 255)
+			clear_from(v->state[v->label[v->pc] - 1].r, v->cut[v->label[v->pc] - 1].r);
+		if (v->cut[v->label[v->pc] - 1].s <= 255)
+			clear_from(v->state[v->label[v->pc] - 1].s, v->cut[v->label[v->pc] - 1].s);
 		v->now = v->state[v->label[v->pc] - 1];
 	}
 	if (op == OP_CATCH && !v->catcher[v->pc])
@@ -1009,10 +1044,12 @@ static bool take_tables(struct verifier *v)
 	v->cover = vmh_alloc(2 * (size_t)longest);
 	v->catcher = vmh_alloc(longest);
 	v->state = vmh_alloc(sizeof(*v->state) * (size_t)most);
+	v->cut = vmh_alloc(sizeof(*v->cut) * (size_t)most);
 	v->call = vmh_alloc(sizeof(*v->call) * (calls + 1));
 	v->touch = vmh_alloc((size_t)prog_n(p, IM_S_FUNC) * v->nglobals + 1);
 	v->sleepy = vmh_alloc((size_t)prog_n(p, IM_S_FUNC) + 1);
-	return v->label && v->cover && v->catcher && v->state && v->call && v->touch && v->sleepy;
+	return v->label && v->cover && v->catcher && v->state && v->cut && v->call && v->touch &&
+	       v->sleepy;
 }
 
 static void drop(void *p)
@@ -1069,6 +1106,7 @@ out:
 	drop(v->cover);
 	drop(v->catcher);
 	drop(v->state);
+	drop(v->cut);
 	drop(v->call);
 	drop(v->touch);
 	drop(v->sleepy);
