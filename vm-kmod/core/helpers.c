@@ -213,7 +213,8 @@ static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 		*out = ss[0].len && ss[0].p[0] >= '0' && ss[0].p[0] <= '9';
 		break;
 	case H_NGROUPS:
-		*out = c->match.valid ? c->match.ngroups : 0;
+		/* the whole match counts as one */
+		*out = c->match.valid ? c->match.ngroups + 1 : 0;
 		break;
 	case H_SPECULATION:
 		return spec_begin(c, out);

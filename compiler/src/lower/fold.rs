@@ -50,7 +50,8 @@ fn compare(op: BinaryOp, o: std::cmp::Ordering) -> Option<bool> {
     })
 }
 
-fn binary(op: BinaryOp, a: i64, b: i64) -> Option<i64> {
+/// Value of an operation on integers; `None` where it would be an error.
+pub fn binary(op: BinaryOp, a: i64, b: i64) -> Option<i64> {
     Some(match op {
         BinaryOp::Add => a.wrapping_add(b),
         BinaryOp::Sub => a.wrapping_sub(b),

@@ -43,7 +43,8 @@ impl Fun<'_, '_> {
         // `a < b` with operands that are at hand: tested before the loop and at its end.
         let fused = cond.and_then(|c| self.fusable(c));
         let place = self.place;
-        if let (Some(c), Some(_), false) = (cond, fused, test_last) {
+        let first = init.zip(cond).and_then(|(i, c)| first_test(i, c));
+        if let (Some(c), Some(_), false) = (cond, fused, test_last || first == Some(true)) {
             self.at(c.span);
             self.cond(c, end, false);
         }
@@ -137,4 +138,17 @@ impl Fun<'_, '_> {
             }
         }
     }
+}
+
+/// What the condition says right after the initialisation, where that is
+/// known: `for (i = 0; i < 10; …)`.
+fn first_test(init: &Expr, cond: &Expr) -> Option<bool> {
+    let ExprKind::Assign { op: None, target: LValue::Local(l), value } = &init.kind else { return None };
+    let ExprKind::Binary { op, lhs, rhs } = &cond.kind else { return None };
+    let value = fold::constant(value)?;
+    let known = |e: &Expr| match &e.kind {
+        ExprKind::Local(x) if x == l => Some(value),
+        _ => fold::constant(e),
+    };
+    fold::binary(*op, known(lhs)?, known(rhs)?).map(|k| k != 0)
 }

@@ -303,7 +303,8 @@ impl<'p> Lowering<'p> {
         }
         let params = |bank: Bank| body.params.iter().filter(|p| p.0 == bank).count() as u16;
         Function {
-            nregs: places.size[0].max(params(Bank::Int)),
+            // `itnew` names a register for the limit even where it has none.
+            nregs: places.size[0].max(params(Bank::Int)).max(u16::from(body.niters > 0)),
             nstrs: places.size[1].max(params(Bank::Str)),
             naggs: body.naggs,
             niters: body.niters,

@@ -15,9 +15,10 @@ impl Fun<'_, '_> {
     pub fn print(&mut self, p: &Print, span: Span) {
         if let [Expr { kind: ExprKind::HistText { stat }, .. }] = p.args.as_slice() {
             match p.pieces.as_slice() {
-                [Piece::Conv { letter: 's', .. }] => return self.print_hist(stat, false, span),
+                [Piece::Conv { letter: 's', .. }] => return self.print_hist(stat, span),
+                // A histogram ends in an empty line; `println` adds none.
                 [Piece::Conv { letter: 's', .. }, Piece::Text(t)] if *t == "\n" => {
-                    return self.print_hist(stat, true, span);
+                    return self.print_hist(stat, span);
                 }
                 _ => {}
             }

@@ -107,13 +107,10 @@ impl Fun<'_, '_> {
         self.op(Op::Agbkt, d, u32::from(slot), n);
     }
 
-    pub fn print_hist(&mut self, stat: &StatRef, newline: bool, span: Span) {
+    pub fn print_hist(&mut self, stat: &StatRef, span: Span) {
         let slot = self.agg(stat, span);
         self.at(span);
-        self.emit(Ins {
-            imm: global_of(stat).0 as i32,
-            ..Ins::abc(Op::Prhist, u32::from(newline), u32::from(slot), 0)
-        });
+        self.emit(Ins { imm: global_of(stat).0 as i32, ..Ins::abc(Op::Prhist, 0, u32::from(slot), 0) });
     }
 
     pub fn hist_text_to(&mut self, stat: &StatRef, d: V, span: Span) {
