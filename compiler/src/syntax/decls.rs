@@ -128,13 +128,17 @@ fn global<'a>(mut i: Toks<'a>, private: bool, out: &mut Script, names: &mut Hash
 
 /// `[N]`
 fn size(i: Toks<'_>) -> Res<'_, i64> {
+    let at = i.skip();
     let (i, n) = preceded(op(Op::LBracket), super::exprs::signed_number).parse(i)?;
     if i.kind() == Tok::Eof {
         return i.fail("unexpected-eof", "unexpected end-of-file");
     }
     let (rest, _) = need(Op::RBracket, "expected ']'")(i)?;
     if !(1..=i32::MAX as i64).contains(&n) {
-        return rest.fail("array-size", "array size out of range");
+        return Err(Err::Failure(Fault {
+            left: rest.left(),
+            ..at.fault("array-size", "array size out of range")
+        }));
     }
     Ok((rest, n))
 }

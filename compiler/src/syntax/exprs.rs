@@ -55,7 +55,7 @@ fn assignment(i: Toks<'_>) -> Res<'_, Expr> {
 }
 
 fn ternary(i: Toks<'_>) -> Res<'_, Expr> {
-    let (i, cond) = logic(i, 0)?;
+    let (i, cond) = climb(i, 0)?;
     if !i.is(Op::Question) {
         return Ok((i, cond));
     }
@@ -67,90 +67,96 @@ fn ternary(i: Toks<'_>) -> Res<'_, Expr> {
     Ok((i, node(kind, t)))
 }
 
-/// The operators above `in`, and how tight each binds.
-fn logic_op(t: Tok) -> Option<(u8, BinaryOp)> {
+/// Levels of what is no plain binary operator.
+const IN: u8 = 10;
+const COMPARISON: u8 = 12;
+const OPERAND_LEVEL: u8 = 99;
+
+/// The binary operators, and how tight each binds.
+fn binary(t: Tok) -> Option<(u8, BinaryOp)> {
     let Tok::Op(o) = t else { return None };
     Some(match o {
         Op::OrOr => (0, BinaryOp::Or),
-        Op::AndAnd => (1, BinaryOp::And),
-        Op::Pipe => (2, BinaryOp::BitOr),
-        Op::Caret => (3, BinaryOp::BitXor),
-        Op::Amp => (4, BinaryOp::BitAnd),
+        Op::AndAnd => (2, BinaryOp::And),
+        Op::Pipe => (4, BinaryOp::BitOr),
+        Op::Caret => (6, BinaryOp::BitXor),
+        Op::Amp => (8, BinaryOp::BitAnd),
+        Op::EqEq => (COMPARISON, BinaryOp::Eq),
+        Op::Ne => (COMPARISON, BinaryOp::Ne),
+        Op::Lt => (COMPARISON, BinaryOp::Lt),
+        Op::Le => (COMPARISON, BinaryOp::Le),
+        Op::Gt => (COMPARISON, BinaryOp::Gt),
+        Op::Ge => (COMPARISON, BinaryOp::Ge),
+        Op::Shl => (14, BinaryOp::Shl),
+        Op::Shr => (14, BinaryOp::Shr),
+        Op::ShrU => (14, BinaryOp::ShrU),
+        Op::Dot => (16, BinaryOp::Concat),
+        Op::Plus => (18, BinaryOp::Add),
+        Op::Minus => (18, BinaryOp::Sub),
+        Op::Star => (20, BinaryOp::Mul),
+        Op::Slash => (20, BinaryOp::Div),
+        Op::Percent => (20, BinaryOp::Mod),
         _ => return None,
     })
 }
 
-/// The operators below comparison.
-fn arith_op(t: Tok) -> Option<(u8, BinaryOp)> {
-    let Tok::Op(o) = t else { return None };
-    Some(match o {
-        Op::Shl => (0, BinaryOp::Shl),
-        Op::Shr => (0, BinaryOp::Shr),
-        Op::ShrU => (0, BinaryOp::ShrU),
-        Op::Dot => (1, BinaryOp::Concat),
-        Op::Plus => (2, BinaryOp::Add),
-        Op::Minus => (2, BinaryOp::Sub),
-        Op::Star => (3, BinaryOp::Mul),
-        Op::Slash => (3, BinaryOp::Div),
-        Op::Percent => (3, BinaryOp::Mod),
-        _ => return None,
-    })
-}
-
-fn comparison_op(t: Tok) -> Option<(u8, BinaryOp)> {
-    let Tok::Op(o) = t else { return None };
-    Some(match o {
-        Op::EqEq => (0, BinaryOp::Eq),
-        Op::Ne => (0, BinaryOp::Ne),
-        Op::Lt => (0, BinaryOp::Lt),
-        Op::Le => (0, BinaryOp::Le),
-        Op::Gt => (0, BinaryOp::Gt),
-        Op::Ge => (0, BinaryOp::Ge),
-        _ => return None,
-    })
-}
-
-type Table = fn(Tok) -> Option<(u8, BinaryOp)>;
-type Rule = for<'a> fn(Toks<'a>) -> Res<'a, Expr>;
-
-/// Precedence climbing over one table: all operators bind to the left.
-fn climb<'a>(i: Toks<'a>, min: u8, table: Table, operand: Rule) -> Res<'a, Expr> {
+/// Precedence climbing: an operand and the operators behind it that bind at
+/// least as tight as `min`; all of them bind to the left.
+fn climb(i: Toks<'_>, min: u8) -> Res<'_, Expr> {
     let sh = i.sh;
     let outer = sh.height.replace(0);
-    let (i, lhs) = operand(i)?;
-    let out = climb_from(i, lhs, min, table, operand);
-    sh.height.set(sh.height.get().max(outer));
-    out
-}
-
-fn climb_from<'a>(mut i: Toks<'a>, mut lhs: Expr, min: u8, table: Table, operand: Rule) -> Res<'a, Expr> {
-    let sh = i.sh;
+    // How tight the loosest operator so far binds: a tighter one can't follow.
+    let (mut i, mut lhs, mut last) = if i.is(Op::LBracket) && min <= IN {
+        let (i, e) = membership(i)?;
+        (i, e, IN)
+    } else {
+        let (i, e) = unary(i)?;
+        (i, e, OPERAND_LEVEL)
+    };
     let mut height = sh.height.get();
-    while let Some((level, o)) = table(i.kind()).filter(|(level, _)| *level >= min) {
+    loop {
         let t = i.peek();
-        let (rest, rhs) = climb(i.skip(), level + 1, table, operand)?;
-        height = height.max(sh.height.get()) + 1;
+        match t.kind {
+            Tok::Kw(Kw::In) if min <= IN && last > IN => {
+                let (rest, array) = special::array(i.skip())?;
+                i = rest;
+                lhs = node(ExprKind::In { keys: vec![Some(lhs)], array: Box::new(array) }, t);
+                last = IN;
+            }
+            Tok::Op(o @ (Op::Match | Op::NoMatch)) if min <= COMPARISON && last > COMPARISON => {
+                let pattern_span = i.skip().peek().span;
+                let (rest, pattern) = string_literal(i.skip(), "expected literal string")?;
+                let (negated, subject) = (o == Op::NoMatch, Box::new(lhs));
+                i = rest;
+                lhs = node(ExprKind::Regex { negated, subject, pattern, pattern_span }, t);
+                last = COMPARISON - 1;
+            }
+            kind => {
+                let Some((level, o)) = binary(kind).filter(|(l, _)| *l >= min && *l <= last) else { break };
+                sh.height.set(0);
+                let (rest, rhs) = climb(i.skip(), level + 1)?;
+                height = height.max(sh.height.get());
+                i = rest;
+                lhs = node(ExprKind::Binary { op: o, lhs: Box::new(lhs), rhs: Box::new(rhs) }, t);
+                last = level;
+            }
+        }
+        height += 1;
         if height > MAX_HEIGHT {
             return i.fail("expression-too-big", format!("expression too deep (limit {MAX_HEIGHT})"));
         }
-        i = rest;
-        lhs = node(ExprKind::Binary { op: o, lhs: Box::new(lhs), rhs: Box::new(rhs) }, t);
-        sh.height.set(height);
     }
+    sh.height.set(height.max(outer));
     Ok((i, lhs))
 }
 
-fn logic(i: Toks<'_>, min: u8) -> Res<'_, Expr> {
-    climb(i, min, logic_op, membership)
+fn comparison(i: Toks<'_>) -> Res<'_, Expr> {
+    climb(i, COMPARISON)
 }
 
-/// `a in arr`, `[a, *] in arr`; also `[a]`, which is `a`.
+/// `[a, *] in arr`; also `[a]`, which is `a`.
 fn membership(i: Toks<'_>) -> Res<'_, Expr> {
-    let (i, mut keys) = if i.is(Op::LBracket) {
-        deeper(i, key_list)?
-    } else {
-        map(comparison, |e| vec![Some(e)]).parse(i)?
-    };
+    let (i, mut keys) = deeper(i, key_list)?;
     if i.is_kw(Kw::In) {
         let t = i.peek();
         let (i, array) = special::array(i.skip())?;
@@ -172,6 +178,8 @@ fn key_list(i: Toks<'_>) -> Res<'_, Vec<Option<Expr>>> {
     .parse(i)
 }
 
+type Rule = for<'a> fn(Toks<'a>) -> Res<'a, Expr>;
+
 /// `*` or what the rule says.
 fn or_star<'a>(rule: Rule) -> impl Fn(Toks<'a>) -> Res<'a, Option<Expr>> {
     move |i| match i.kind() {
@@ -181,6 +189,7 @@ fn or_star<'a>(rule: Rule) -> impl Fn(Toks<'a>) -> Res<'a, Option<Expr>> {
 }
 
 /// `[…]` behind an array's name.
+#[inline(never)]
 pub fn index_list(i: Toks<'_>) -> Res<'_, Vec<Option<Expr>>> {
     delimited(
         op(Op::LBracket),
@@ -188,32 +197,6 @@ pub fn index_list(i: Toks<'_>) -> Res<'_, Vec<Option<Expr>>> {
         need(Op::RBracket, "expected one of '] ,'"),
     )
     .parse(i)
-}
-
-fn comparison(i: Toks<'_>) -> Res<'_, Expr> {
-    let sh = i.sh;
-    let outer = sh.height.replace(0);
-    let (i, lhs) = arith(i)?;
-    let out = if let Tok::Op(o @ (Op::Match | Op::NoMatch)) = i.kind() {
-        let t = i.peek();
-        let pattern_token = i.skip().peek();
-        let (i, pattern) = string_literal(i.skip(), "expected literal string")?;
-        let kind = ExprKind::Regex {
-            negated: o == Op::NoMatch,
-            subject: Box::new(lhs),
-            pattern,
-            pattern_span: pattern_token.span,
-        };
-        Ok((i, node(kind, t)))
-    } else {
-        climb_from(i, lhs, 0, comparison_op, arith)
-    };
-    sh.height.set(sh.height.get().max(outer));
-    out
-}
-
-fn arith(i: Toks<'_>) -> Res<'_, Expr> {
-    climb(i, 0, arith_op, unary)
 }
 
 fn unary(i: Toks<'_>) -> Res<'_, Expr> {
@@ -273,7 +256,7 @@ fn operand(i: Toks<'_>) -> Res<'_, Expr> {
         }
         Tok::Op(Op::LParen) => delimited(op(Op::LParen), expr, need(Op::RParen, "expected ')'")).parse(i),
         Tok::Ident => name(i),
-        Tok::At => special::at_operator(i),
+        Tok::At | Tok::Op(Op::At) => special::at_operator(i),
         Tok::Embedded => {
             if i.sh.cx.user && !i.sh.cx.guru {
                 return i.fail("embedded-c", "embedded expression code in unprivileged script; need stap -g");
@@ -285,6 +268,7 @@ fn operand(i: Toks<'_>) -> Res<'_, Expr> {
 }
 
 /// Variable, element, call, `$target`, `print…`.
+#[inline(never)]
 fn name(i: Toks<'_>) -> Res<'_, Expr> {
     let t = i.peek();
     let text = i.text(t);
@@ -345,7 +329,7 @@ pub fn string_literal<'a>(i: Toks<'a>, message: &'static str) -> Res<'a, Bytes> 
         let t = i.peek();
         let piece = match t.kind {
             Tok::Str => match literal::string(i.bytes(t)) {
-                Ok(s) => s.0,
+                Ok(s) => s,
                 Err(_) => return i.fail("bad-escape", "\\x without hexadecimal digits"),
             },
             Tok::RawStr => i.bytes(t).to_vec(),
@@ -358,7 +342,7 @@ pub fn string_literal<'a>(i: Toks<'a>, message: &'static str) -> Res<'a, Bytes> 
         i = i.skip();
     }
     match out {
-        Some(s) => Ok((i, Bytes(s))),
+        Some(s) => Ok((i, literal::until_nul(s))),
         None => i.fail("expected-string", message),
     }
 }

@@ -6,7 +6,7 @@
 use super::context::ParseContext;
 use super::preprocess::junk_message;
 use super::token::{Kw, Op, Tok, Token};
-use crate::diag::{Diagnostic, SourceMap, Stage};
+use crate::diag::{Diagnostic, Origin, SourceMap, Stage};
 use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Needed};
 use std::cell::{Cell, RefCell};
@@ -105,6 +105,10 @@ impl<'a> Toks<'a> {
     /// Text of a word; words are ASCII.
     pub fn text(self, t: Token) -> &'a str {
         std::str::from_utf8(self.bytes(t)).unwrap_or("")
+    }
+    /// Did a macro bring the next token in?
+    pub fn is_macro_s(self) -> bool {
+        matches!(self.sh.map.get(self.peek().span.file).origin, Origin::Macro { .. })
     }
     pub fn is(self, op: Op) -> bool {
         self.kind() == Tok::Op(op)

@@ -30,15 +30,13 @@ pub struct BadEscape {
     pub at: usize,
 }
 
-/// The value of a string token, quotes included: C's escapes, an unknown one is
-/// the character itself, backslash and end of line is nothing. Strings of the
-/// language end at a NUL, so `\0` cuts.
-pub fn string(token: &[u8]) -> Result<Bytes, BadEscape> {
+/// The bytes of a string token, quotes included: C's escapes, an unknown one is
+/// the character itself, backslash and end of line is nothing.
+pub fn string(token: &[u8]) -> Result<Vec<u8>, BadEscape> {
     let body = token.strip_prefix(b"\"").unwrap_or(token);
     let body = body.strip_suffix(b"\"").unwrap_or(body);
     let mut out = Vec::with_capacity(body.len());
     let mut i = 0;
-    let mut cut = None;
     while let Some(&b) = body.get(i) {
         i += 1;
         if b != b'\\' {
@@ -71,14 +69,16 @@ pub fn string(token: &[u8]) -> Result<Bytes, BadEscape> {
             }
             other => out.push(other),
         }
-        if out.last() == Some(&0) && cut.is_none() {
-            cut = Some(out.len() - 1);
-        }
     }
-    if let Some(n) = cut {
-        out.truncate(n);
+    Ok(out)
+}
+
+/// Strings of the language end at a NUL, whoever wrote it.
+pub fn until_nul(mut bytes: Vec<u8>) -> Bytes {
+    if let Some(n) = memchr::memchr(0, &bytes) {
+        bytes.truncate(n);
     }
-    Ok(Bytes(out))
+    Bytes(bytes)
 }
 
 fn digits(s: &[u8], radix: u32, most: usize) -> &[u8] {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn escapes_are_c_s() {
-        let s = |t: &str| string(t.as_bytes()).map(|b| b.0);
+        let s = |t: &str| string(t.as_bytes());
         assert_eq!(s(r#""tab\tq\"q\\ \x41 \101 \60""#), Ok(b"tab\tq\"q\\ A A 0".to_vec()));
         assert_eq!(s(r#""\a\b\v\f\r\n""#), Ok(vec![7, 8, 11, 12, 13, 10]));
         assert_eq!(s(r#""\q\z\e""#), Ok(b"qze".to_vec()));
@@ -116,8 +116,9 @@ mod tests {
 
     #[test]
     fn a_nul_ends_the_string() {
-        assert_eq!(string(br#""ab\0cd""#), Ok(Bytes(b"ab".to_vec())));
-        assert_eq!(string(br#""ab\x00cd\0""#), Ok(Bytes(b"ab".to_vec())));
+        for text in [&br#""ab\0cd""#[..], br#""ab\x00cd\0""#, b"\"ab\0cd\""] {
+            assert_eq!(string(text).map(until_nul), Ok(Bytes(b"ab".to_vec())));
+        }
     }
 
     #[test]

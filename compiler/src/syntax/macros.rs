@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Macros within macros; a recursive one ends here.
 const MAX_NESTING: usize = 100;
 /// Tokens that a file may grow to by macros.
-const MAX_TOKENS: usize = 4_000_000;
+const MAX_TOKENS: usize = 500_000;
 
 /// Operators of the language that a macro may hide, with a warning.
 pub const BUILTINS: &[&str] = &[
@@ -120,13 +120,6 @@ impl<'a> Macros<'a> {
     /// Gives a token back to be read next.
     pub fn put_back(&mut self, t: Token) {
         self.back.push(t);
-    }
-
-    /// Is the file read to its end?
-    pub fn peek_eof(&mut self) -> bool {
-        let t = self.next();
-        self.put_back(t);
-        t.kind == Tok::Eof
     }
 
     /// Which arguments of the script were referred to.

@@ -21,6 +21,7 @@ mod macros;
 mod outline;
 mod points;
 mod preprocess;
+pub mod print;
 mod special;
 mod stmts;
 mod token;
@@ -44,7 +45,7 @@ pub fn parse(map: &mut SourceMap, file: FileId, cx: &ParseContext<'_>, diags: &m
     let clean = diags.errors() == before;
     if tokens.len() == 1 && clean && cx.user {
         let f = map.get(file);
-        let message = if f.text.iter().all(u8::is_ascii_whitespace) {
+        let message = if lexer::lex(file, &f.text, cx.user).tokens.len() == 1 {
             format!("Input file '{}' is empty.", f.name)
         } else {
             format!("Input file '{}' is empty after preprocessing.", f.name)

@@ -12,7 +12,7 @@ use crate::driver::Privilege;
 use std::cmp::Ordering;
 
 /// The language that scripts find here, where `--compatible` says nothing else.
-pub const LANGUAGE_VERSION: &str = "5.3";
+pub const LANGUAGE_VERSION: &str = "5.6";
 
 const OPERAND: &str = "expected 'arch', 'kernel_v', 'kernel_vr', 'systemtap_v',\n             \
                        'runtime', 'systemtap_privilege', 'CONFIG_...', or\n             \
@@ -45,15 +45,17 @@ pub fn run(m: &mut Macros<'_>) -> Vec<Token> {
             }
             Tok::Op(Op::PpIf) => {
                 let Ok(value) = condition(m, t) else {
-                    skip(m, 0, false);
+                    skip(m, false);
                     continue;
                 };
                 if value {
                     open.push(Open { at: t, taken: true, has_else: false });
-                } else if skip(m, 0, true) == Some(Op::PpElse) {
-                    open.push(Open { at: t, taken: false, has_else: true });
-                } else if m.peek_eof() {
-                    m.error("pp-unterminated", "incomplete conditional at end of file", t);
+                    continue;
+                }
+                match skip(m, true).map(|end| end.kind) {
+                    Some(Tok::Op(Op::PpElse)) => open.push(Open { at: t, taken: false, has_else: true }),
+                    Some(_) => {}
+                    None => m.error("pp-unterminated", "incomplete conditional at end of file", t),
                 }
             }
             Tok::Op(Op::PpElse) => match open.last_mut() {
@@ -64,11 +66,11 @@ pub fn run(m: &mut Macros<'_>) -> Vec<Token> {
                     o.has_else = true;
                     let at = o.at;
                     open.pop();
-                    match skip(m, 0, true) {
-                        Some(Op::PpEnd) => {}
-                        Some(_) => {
-                            m.error("pp-duplicate-else", "invalid conditional - duplicate '%:'", t);
-                            skip(m, 0, false);
+                    match skip(m, true) {
+                        Some(Token { kind: Tok::Op(Op::PpEnd), .. }) => {}
+                        Some(other) => {
+                            m.error("pp-duplicate-else", "invalid conditional - duplicate '%:'", other);
+                            skip(m, false);
                         }
                         None => m.error("pp-unterminated", "incomplete conditional at end of file", at),
                     }
@@ -87,15 +89,17 @@ pub fn run(m: &mut Macros<'_>) -> Vec<Token> {
 }
 
 /// Skips a branch: to the `%)` that ends it (or the `%:`, with `at_else`), which is read. `None` at the end.
-fn skip(m: &mut Macros<'_>, mut depth: usize, at_else: bool) -> Option<Op> {
+fn skip(m: &mut Macros<'_>, at_else: bool) -> Option<Token> {
+    let mut depth = 0;
     let before = std::mem::replace(&mut m.skipping, true);
     let end = loop {
-        match m.next().kind {
+        let t = m.next();
+        match t.kind {
             Tok::Eof => break None,
             Tok::Op(Op::PpIf) => depth += 1,
-            Tok::Op(Op::PpEnd) if depth == 0 => break Some(Op::PpEnd),
+            Tok::Op(Op::PpEnd) if depth == 0 => break Some(t),
             Tok::Op(Op::PpEnd) => depth -= 1,
-            Tok::Op(Op::PpElse) if depth == 0 && at_else => break Some(Op::PpElse),
+            Tok::Op(Op::PpElse) if depth == 0 && at_else => break Some(t),
             _ => {}
         }
     };
@@ -249,7 +253,7 @@ fn string(m: &mut Macros<'_>, t: Token, message: &str) -> Result<String, Wrong> 
     match t.kind {
         Tok::RawStr => Ok(m.text(t).to_string()),
         Tok::Str => match literal::string(m.map.slice(t.span)) {
-            Ok(s) => Ok(s.to_string_lossy()),
+            Ok(s) => Ok(literal::until_nul(s).to_string_lossy()),
             Err(_) => wrong(m, "\\x without hexadecimal digits", t),
         },
         _ => wrong(m, message, t),

@@ -17,25 +17,24 @@ const COMMA: &str = "expected ','";
 /// `( rule )`
 fn parens<'a, T>(
     rule: impl Parser<Toks<'a>, Output = T, Error = Fault>,
-) -> impl FnMut(Toks<'a>) -> Res<'a, T> {
-    let mut all = delimited(need(Op::LParen, OPEN), rule, need(Op::RParen, CLOSE));
-    move |i| all.parse(i)
+) -> impl Parser<Toks<'a>, Output = T, Error = Fault> {
+    delimited(need(Op::LParen, OPEN), rule, need(Op::RParen, CLOSE))
 }
 
 /// `@count(x)` and everything else with an `@` that is no macro.
+///
+/// The operators that nest are functions of their own, kept out of line: this
+/// one's frame would be the largest of the recursion.
 pub fn at_operator(i: Toks<'_>) -> Res<'_, Expr> {
-    let t = i.peek();
-    let text = i.text(t);
     let rest = i.skip();
-    let agg = |op| aggregate(rest, op).map(|(i, kind)| (i, node(kind, t)));
-    match &text[1..] {
-        "count" => agg(AggOp::Count),
-        "sum" => agg(AggOp::Sum),
-        "min" => agg(AggOp::Min),
-        "max" => agg(AggOp::Max),
-        "avg" => agg(AggOp::Avg),
-        "variance" => agg(AggOp::Variance),
-        "hist_log" | "hist_linear" => {
+    match i.text(i.peek()) {
+        "@count" => aggregate(i, AggOp::Count),
+        "@sum" => aggregate(i, AggOp::Sum),
+        "@min" => aggregate(i, AggOp::Min),
+        "@max" => aggregate(i, AggOp::Max),
+        "@avg" => aggregate(i, AggOp::Avg),
+        "@variance" => aggregate(i, AggOp::Variance),
+        "@hist_log" | "@hist_linear" => {
             let (after, hist) = histogram(i)?;
             if !after.is(Op::LBracket) {
                 let message = "base histogram operator where expression expected";
@@ -43,60 +42,82 @@ pub fn at_operator(i: Toks<'_>) -> Res<'_, Expr> {
             }
             bucket(after, hist)
         }
-        "defined" => parens(expr).map(|e| node(ExprKind::Defined(Box::new(e)), t)).parse(rest),
-        "entry" => parens(expr).map(|e| node(ExprKind::Entry(Box::new(e)), t)).parse(rest),
-        "choose_defined" => parens((expr, need(Op::Comma, COMMA), expr))
-            .map(|(a, _, b)| node(ExprKind::ChooseDefined(Box::new(a), Box::new(b)), t))
-            .parse(rest),
-        "perf" => parens(|i| string_literal(i, "expected literal string"))
-            .map(|s| node(ExprKind::Perf(s.to_string_lossy()), t))
-            .parse(rest),
-        "const" => {
-            guru_only(i, text)?;
-            parens(|i| string_literal(i, "expected literal string"))
-                .map(|s| node(ExprKind::Const(s.to_string_lossy()), t))
-                .parse(rest)
+        "@defined" => of_expr(i, ExprKind::Defined),
+        "@entry" => of_expr(i, ExprKind::Entry),
+        "@choose_defined" => choose(i),
+        "@cast" => cast(i),
+        "@kderef" | "@uderef" => deref(i),
+        "@perf" => of_string(i, ExprKind::Perf),
+        "@const" => {
+            guru_only(i)?;
+            of_string(i, ExprKind::Const)
         }
-        "probewrite" => parens(identifier).map(|name| node(ExprKind::ProbeWrite(name), t)).parse(rest),
-        "kderef" | "uderef" => {
-            let user = text == "@uderef";
-            if !user {
-                guru_only(i, text)?;
-            }
-            let (i, (size, _, e)) = parens((number, need(Op::Comma, COMMA), expr)).parse(rest)?;
-            Ok((i, node(ExprKind::Deref { user, size, address: Box::new(e) }, t)))
+        "@probewrite" => {
+            let (rest, name) = parens(identifier).parse(rest)?;
+            Ok((rest, node(ExprKind::ProbeWrite(name), i.peek())))
         }
-        "kregister" | "uregister" => {
+        text @ ("@kregister" | "@uregister") => {
             let user = text == "@uregister";
             if !user {
-                guru_only(i, text)?;
+                guru_only(i)?;
             }
-            let (i, number) = parens(number).parse(rest)?;
-            Ok((i, node(ExprKind::Register { user, number }, t)))
+            let (rest, number) = parens(number).parse(rest)?;
+            Ok((rest, node(ExprKind::Register { user, number }, i.peek())))
         }
-        "var" => {
-            let (i, (name, module)) =
-                parens((|i| string_literal(i, "expected string"), opt(comma_string))).parse(rest)?;
-            let base =
-                TargetBase::Var { name: name.to_string_lossy(), module: module.map(|m| m.to_string_lossy()) };
-            Ok((i, target(base, t.span, 0)))
-        }
-        "cast" => {
-            let ty = preceded(need(Op::Comma, COMMA), |i| string_literal(i, "expected string"));
-            let (i, (value, ty, module)) = parens((expr, ty, opt(comma_string))).parse(rest)?;
-            let base = TargetBase::Cast {
-                value: Box::new(value),
-                ty: ty.to_string_lossy(),
-                module: module.map(|m| m.to_string_lossy()),
-            };
-            Ok((i, target(base, t.span, 0)))
-        }
-        _ => i.fail("unknown-operator", format!("unknown operator {text}")),
+        "@var" => variable(i),
+        text => i.fail("unknown-operator", format!("unknown operator {text}")),
     }
 }
 
-fn guru_only<'a>(i: Toks<'a>, what: &str) -> Result<(), Err<Fault>> {
+#[inline(never)]
+fn of_expr(i: Toks<'_>, make: fn(Box<Expr>) -> ExprKind) -> Res<'_, Expr> {
+    let (rest, e) = parens(expr).parse(i.skip())?;
+    Ok((rest, node(make(Box::new(e)), i.peek())))
+}
+
+#[inline(never)]
+fn of_string(i: Toks<'_>, make: fn(String) -> ExprKind) -> Res<'_, Expr> {
+    let (rest, s) = parens(|i| string_literal(i, "expected literal string")).parse(i.skip())?;
+    Ok((rest, node(make(s.to_string_lossy()), i.peek())))
+}
+
+#[inline(never)]
+fn choose(i: Toks<'_>) -> Res<'_, Expr> {
+    let (rest, (a, _, b)) = parens((expr, need(Op::Comma, COMMA), expr)).parse(i.skip())?;
+    Ok((rest, node(ExprKind::ChooseDefined(Box::new(a), Box::new(b)), i.peek())))
+}
+
+#[inline(never)]
+fn deref(i: Toks<'_>) -> Res<'_, Expr> {
+    let user = i.text(i.peek()) == "@uderef";
+    if !user {
+        guru_only(i)?;
+    }
+    let (rest, (size, _, e)) = parens((number, need(Op::Comma, COMMA), expr)).parse(i.skip())?;
+    Ok((rest, node(ExprKind::Deref { user, size, address: Box::new(e) }, i.peek())))
+}
+
+#[inline(never)]
+fn variable(i: Toks<'_>) -> Res<'_, Expr> {
+    let name = |i| string_literal(i, "expected string");
+    let (rest, (name, module)) = parens((name, opt(comma_string))).parse(i.skip())?;
+    let module = module.map(|m| m.to_string_lossy());
+    Ok((rest, target(TargetBase::Var { name: name.to_string_lossy(), module }, i.peek().span, 0)))
+}
+
+#[inline(never)]
+fn cast(i: Toks<'_>) -> Res<'_, Expr> {
+    let ty = preceded(need(Op::Comma, COMMA), |i| string_literal(i, "expected string"));
+    let (rest, (value, ty, module)) = parens((expr, ty, opt(comma_string))).parse(i.skip())?;
+    let module = module.map(|m| m.to_string_lossy());
+    let base = TargetBase::Cast { value: Box::new(value), ty: ty.to_string_lossy(), module };
+    Ok((rest, target(base, i.peek().span, 0)))
+}
+
+/// The operator that is next may be used in tapsets and by `-g` only.
+fn guru_only(i: Toks<'_>) -> Result<(), Err<Fault>> {
     if i.sh.cx.user && !i.sh.cx.guru {
+        let what = i.text(i.peek());
         let message = format!("using {what} operator not permitted; need stap -g");
         return Err(Err::Failure(i.fault("needs-guru", message)));
     }
@@ -112,9 +133,11 @@ pub fn identifier(i: Toks<'_>) -> Res<'_, Ident> {
 }
 
 /// `(stat)`, `(stat, bits)` of `@variance`.
-fn aggregate(i: Toks<'_>, agg: AggOp) -> Res<'_, ExprKind> {
+#[inline(never)]
+fn aggregate(i: Toks<'_>, agg: AggOp) -> Res<'_, Expr> {
+    let t = i.peek();
     let most = if agg == AggOp::Variance { 2 } else { 1 };
-    let (i, _) = need(Op::LParen, OPEN)(i)?;
+    let (i, _) = need(Op::LParen, OPEN)(i.skip())?;
     let (mut i, target) = expr(i)?;
     let mut params = Vec::new();
     while i.is(Op::Comma) {
@@ -127,7 +150,7 @@ fn aggregate(i: Toks<'_>, agg: AggOp) -> Res<'_, ExprKind> {
         i = rest;
     }
     let (i, _) = need(Op::RParen, CLOSE)(i)?;
-    Ok((i, ExprKind::Agg { op: agg, target: Box::new(target), params }))
+    Ok((i, node(ExprKind::Agg { op: agg, target: Box::new(target), params }, t)))
 }
 
 pub fn is_histogram(i: Toks<'_>) -> bool {
@@ -135,6 +158,7 @@ pub fn is_histogram(i: Toks<'_>) -> bool {
 }
 
 /// `@hist_log(x)`, `@hist_linear(x, lo, hi, step)`
+#[inline(never)]
 pub fn histogram(i: Toks<'_>) -> Res<'_, Expr> {
     let t = i.peek();
     let linear = i.text(t) == "@hist_linear";

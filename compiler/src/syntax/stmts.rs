@@ -61,7 +61,8 @@ fn recover<'a>(from: Toks<'a>, fault: Fault) -> Result<Toks<'a>, Err<Fault>> {
                     return Ok(i.skip());
                 }
             }
-            Tok::Op(Op::Semi) if depth == 0 => return Ok(i.skip()),
+            // One that a macro brought in may stand in the middle of what surrounds it.
+            Tok::Op(Op::Semi) if depth == 0 && !i.is_macro_s() => return Ok(i.skip()),
             _ => {}
         }
         i = i.skip();
@@ -269,5 +270,10 @@ fn do_while(i: Toks<'_>) -> Res<'_, Stmt> {
         return i.fail("expected-while", "expected 'while' of 'do'");
     }
     let (i, cond) = terminated(in_parens, opt(op(Op::Semi))).parse(i.skip())?;
+    // Always a block, so that printing it is no riddle.
+    let body = match body.kind {
+        StmtKind::Block(_) => body,
+        _ => Stmt { span: body.span, kind: StmtKind::Block(vec![body]) },
+    };
     Ok((i, made(StmtKind::DoWhile { body: Box::new(body), cond }, t)))
 }

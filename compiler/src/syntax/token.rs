@@ -113,7 +113,7 @@ impl Token {
             Tok::RawStr => format!("string '{text}'"),
             Tok::Kw(_) => "keyword".to_string(),
             Tok::Embedded => "embedded-code".to_string(),
-            Tok::Arg(_) | Tok::Junk(_) => format!("junk '{text}'"),
+            Tok::Arg(_) | Tok::Junk(_) => format!("junk '{}'", text.lines().next().unwrap_or("")),
             Tok::Eof => format!("{} EOF", map.get(map.resolve(self.span).file).name),
         }
     }
