@@ -147,6 +147,8 @@ impl Compilation {
             let script = syntax::parse(&mut self.sources, file, &cx, &mut self.diagnostics);
             self.scripts.push((file, script));
         }
+        let scripts = self.scripts.iter().map(|(_, s)| s);
+        syntax::warn_unused_args(self.options.args.len(), scripts, &mut self.diagnostics);
         self.checked(1)
     }
 

@@ -532,7 +532,9 @@ impl Binder<'_, '_> {
                 }
             }
         }
-        if p.newline {
+        // A histogram ends its last line itself.
+        let histogram = !p.to_string && matches!(args.as_slice(), [Expr { kind: ExprKind::HistText { .. }, .. }]);
+        if p.newline && !histogram {
             pieces.push(Piece::Text("\n".into()));
         }
         untyped(ExprKind::Print(Box::new(Print { to_string: p.to_string, pieces, args })), span)
