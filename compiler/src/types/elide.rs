@@ -298,10 +298,7 @@ fn warn_never_assigned(world: &mut World<'_>, model: &Model) {
         written.extend(u.globals_written);
         for l in u.locals_read.difference(&u.locals_written).filter(|l| l.0 >= params) {
             let info = &names[l.0 as usize];
-            // Those with two underscores are ours.
-            if !info.name.starts_with("__") {
-                locals.push((info.span, info.name.clone()));
-            }
+            locals.push((info.span, info.name.clone()));
         }
     }
     for p in &model.probes {
@@ -371,7 +368,7 @@ impl<F: Fn(LocalId) -> bool> Pass<'_, F> {
     fn expr(&mut self, e: &mut Expr) {
         walk::parts_mut(e, &mut |p| self.expr(p));
         let ExprKind::Assign { op: None, target: LValue::Local(l), value } = &mut e.kind else { return };
-        if (self.unread)(*l) && !self.locals[l.0 as usize].name.starts_with("__") {
+        if (self.unread)(*l) {
             self.assignments.push((e.span, self.locals[l.0 as usize].name.clone()));
             let at = self.left.get(&e.span).copied();
             *e = std::mem::replace(value, super::bind::untyped(ExprKind::Number(0), e.span));
