@@ -21,27 +21,45 @@ fn files() -> Vec<PathBuf> {
     out
 }
 
+/// What a library file is parsed with.
+fn context(macros: &MacroTable) -> ParseContext<'_> {
+    ParseContext {
+        kernel_release: "6.1.0-56-cloud-amd64",
+        arch: "x86_64",
+        runtime: "kernel",
+        guru: false,
+        privilege: Privilege::Stapdev,
+        compatible: None,
+        args: &[],
+        config: &|_| None,
+        macros,
+        user: false,
+    }
+}
+
+/// The macros that all files share.
+fn shared_macros(map: &mut SourceMap, diags: &mut Diagnostics) -> MacroTable {
+    let (mut out, none) = (MacroTable::default(), MacroTable::default());
+    for entry in std::fs::read_dir(library()).expect("tapsets") {
+        let path = entry.expect("entry").path();
+        if path.extension().is_some_and(|e| e == "stpm") {
+            let text = std::fs::read(&path).expect("text");
+            let file = map.add(path.display().to_string(), text, Origin::Library);
+            syntax::parse_macros(map, file, &context(&none), &mut out, diags);
+        }
+    }
+    out
+}
+
 #[test]
 fn every_tapset_parses() {
     let mut said = Vec::new();
     for path in files() {
         let (mut map, mut diags) = (SourceMap::default(), Diagnostics::default());
-        let macros = MacroTable::default();
-        let cx = ParseContext {
-            kernel_release: "6.1.0-56-cloud-amd64",
-            arch: "x86_64",
-            runtime: "kernel",
-            guru: false,
-            privilege: Privilege::Stapdev,
-            compatible: None,
-            args: &[],
-            config: &|_| None,
-            macros: &macros,
-            user: false,
-        };
+        let macros = shared_macros(&mut map, &mut diags);
         let text = std::fs::read(&path).expect("text");
         let file = map.add(path.display().to_string(), text, Origin::Library);
-        syntax::parse(&mut map, file, &cx, &mut diags);
+        syntax::parse(&mut map, file, &context(&macros), &mut diags);
         said.extend(diags.list.iter().map(|d| render(&map, d, false)));
     }
     assert!(said.is_empty(), "{}", said.join("\n"));

@@ -78,7 +78,9 @@ impl Library {
         for g in &outline.globals {
             push_once(self.globals.entry(g.clone()).or_default(), n);
         }
-        self.aliases.extend(outline.aliases.iter().map(|a| (without_args(a), n)));
+        for a in &outline.aliases {
+            self.aliases.extend(alternatives(&without_args(a)).into_iter().map(|a| (a, n)));
+        }
         self.files.push(LibraryFile { name, text: Some(text), outline });
     }
 
@@ -141,6 +143,14 @@ fn without_args(alias: &str) -> String {
     out
 }
 
+/// `{a,b}.c` as `a.c` and `b.c`.
+fn alternatives(alias: &str) -> Vec<String> {
+    let braces = alias.find('{').and_then(|o| alias[o..].find('}').map(|c| (o, o + c)));
+    let Some((open, close)) = braces else { return vec![alias.to_string()] };
+    let (before, after) = (&alias[..open], &alias[close + 1..]);
+    alias[open + 1..close].split(',').flat_map(|one| alternatives(&format!("{before}{one}{after}"))).collect()
+}
+
 /// Tapset files below `dir`. Deeper than any library would be, it is a loop of links.
 fn collect(dir: &Path, depth: u32, out: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
@@ -157,6 +167,13 @@ fn collect(dir: &Path, depth: u32, out: &mut Vec<PathBuf>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alternatives_are_names_of_their_own() {
+        assert_eq!(alternatives("a.b"), ["a.b"]);
+        assert_eq!(alternatives("{a,b}.c.{d,e}"), ["a.c.d", "a.c.e", "b.c.d", "b.c.e"]);
+        assert_eq!(alternatives("a.{b"), ["a.{b"]);
+    }
 
     #[test]
     fn names_of_aliases_lose_their_arguments() {

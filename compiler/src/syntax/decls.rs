@@ -228,7 +228,8 @@ fn probe<'a>(i: Toks<'a>, out: &mut Script) -> Res<'a, ()> {
         Tok::Op(Op::AddAssign) => true,
         _ => return i.fail("after-points", "expected one of ', { } = +='"),
     };
-    if list.len() != 1 {
+    // the library names one alias for several families by alternation; scripts may not
+    if list.len() != 1 && i.sh.cx.user {
         return i.fail("alias-names", "expected probe point specifier");
     }
     if list.iter().any(|p| p.optional || p.sufficient) {
