@@ -206,9 +206,11 @@ fn main() {
     build_core(&root, &out);
 }
 
-/// Compiles the hosted machine. `STPVM_SANITIZE=1` builds it under ASan and UBSan.
+/// Compiles the hosted machine. `STPVM_SANITIZE=1` builds it under ASan and
+/// UBSan, with the checks of `core/check.h`; `STPVM_CHECK=1` with those only.
 fn build_core(root: &Path, out: &Path) {
     println!("cargo:rerun-if-env-changed=STPVM_SANITIZE");
+    println!("cargo:rerun-if-env-changed=STPVM_CHECK");
     let mut sources = Vec::new();
     for dir in ["core", "user"] {
         println!("cargo:rerun-if-changed={}", root.join(dir).display());
@@ -237,10 +239,22 @@ fn build_core(root: &Path, out: &Path) {
         .flag("-Wno-unused-parameter")
         .flag("-Werror")
         .flag("-fno-strict-aliasing");
-    if env::var_os("STPVM_SANITIZE").is_some() {
+    let sanitize = env::var_os("STPVM_SANITIZE").is_some();
+    if sanitize || env::var_os("STPVM_CHECK").is_some() {
+        build.define("STPVM_CHECK", None);
+    }
+    if sanitize {
         build.flag("-fsanitize=address,undefined").flag("-fno-omit-frame-pointer").flag("-g");
         build.flag("-fno-sanitize-recover=undefined");
-        println!("cargo:rustc-link-arg=-fsanitize=address,undefined");
+        // rustc links without the compiler's default libraries, so the run-time
+        // parts of both are named here
+        for lib in ["asan", "ubsan"] {
+            let file = format!("-print-file-name=lib{lib}.so");
+            let found = build.get_compiler().to_command().arg(file).output().expect("C compiler");
+            let path = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
+            println!("cargo:rustc-link-search=native={}", path.parent().unwrap().display());
+            println!("cargo:rustc-link-lib=dylib={lib}");
+        }
     }
     build.compile("stpvm_core");
 }

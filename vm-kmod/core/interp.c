@@ -12,6 +12,7 @@
  */
 #include "machine.h"
 #include "map.h"
+#include "check.h"
 
 /* clang-format off: the cases below read as a table */
 #ifdef __KERNEL__
@@ -98,6 +99,7 @@ static vm_noinline notrace const u64 *unwind(struct vm_ctx *c, const u64 *at)
 		close_frame(c, fr);
 		if (!c->depth)
 			return NULL;
+		check_drop(c);
 		at = fr->ret - 1;
 	}
 }
@@ -198,6 +200,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	fr->agg = 0;
 	fr->walk = 0;
 	open_frame(c, fr);
+	check_start(c);
 
 	/* clang-format off */
 	vmdispatch {

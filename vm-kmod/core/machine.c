@@ -7,13 +7,15 @@
 #include "map.h"
 #include "helpers.h"
 
-/* n elements, zeroed; the machine never takes memory any other way */
-void *vm_take(u64 *account, u64 count, u64 size)
+/* `count` elements, zeroed, within what the session may take; the machine never
+ * takes memory any other way */
+void *vm_take(struct vm *vm, u64 *account, u64 count, u64 size)
 {
 	u64 bytes;
 
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > (1ull << 40))
+	if (__builtin_mul_overflow(count, size, &bytes) || bytes > vm->bytes_left)
 		return NULL;
+	vm->bytes_left -= bytes;
 	*account += bytes;
 	return vmh_alloc((size_t)(bytes ? bytes : 1));
 }
@@ -31,7 +33,7 @@ static int new_global(struct vm *vm, u32 n, u32 *cells)
 		g->ival = g->g->init_int;
 		return 0;
 	case IM_G_STR:
-		g->sbuf = vm_take(&vm->bytes_globals, 1, vm->strcap + 1);
+		g->sbuf = vm_take(vm, &vm->bytes_globals, 1, vm->strcap + 1);
 		if (!g->sbuf)
 			return -ENOMEM;
 		g->slen = p->str[g->g->init_str].len;
@@ -60,9 +62,10 @@ static int new_slots(struct vm *vm, struct vm_ctx *c)
 	char *at;
 
 	/* slots, then the spare buffer, the message, and what is used only by some */
-	c->strings = vm_take(
-		account, (u64)n + 2 + !!(p->uses & USE_TOKEN) + !!(p->uses & USE_REGEX), stride);
-	c->slots = vm_take(account, n, sizeof(*c->slots));
+	c->strings =
+		vm_take(vm, account, (u64)n + 2 + !!(p->uses & USE_TOKEN) + !!(p->uses & USE_REGEX),
+			stride);
+	c->slots = vm_take(vm, account, n, sizeof(*c->slots));
 	if (!c->strings || !c->slots)
 		return -ENOMEM;
 	at = c->strings;
@@ -80,7 +83,7 @@ static int new_slots(struct vm *vm, struct vm_ctx *c)
 	}
 	if (p->uses & USE_REGEX) {
 		c->match.text = at;
-		c->match.scratch = vm_take(account, 1, sizeof(*c->match.scratch));
+		c->match.scratch = vm_take(vm, account, 1, sizeof(*c->match.scratch));
 		if (!c->match.scratch)
 			return -ENOMEM;
 	}
@@ -91,7 +94,7 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 {
 	const struct vm_prog *p = vm->prog;
 	u64 *account = &vm->bytes_contexts;
-	struct vm_ctx *c = vm_take(account, 1, sizeof(*c));
+	struct vm_ctx *c = vm_take(vm, account, 1, sizeof(*c));
 	u64 *buckets;
 	u32 k, n;
 
@@ -100,20 +103,25 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	vm->cpu[cpu] = c;
 	c->vm = vm;
 	c->cpu = cpu;
-	c->cells = vm_take(&vm->bytes_globals, 1, cells);
-	c->regs = vm_take(account, (u64)p->need.regs + 1, sizeof(*c->regs));
-	c->frames = vm_take(account, (u64)p->h->limits.maxnesting + 1, sizeof(*c->frames));
-	c->aggs = vm_take(account, (u64)p->need.aggs + 1, sizeof(*c->aggs));
-	c->walks = vm_take(account, (u64)p->need.iters + 1, sizeof(*c->walks));
+	c->cells = vm_take(vm, &vm->bytes_globals, 1, cells);
+	c->regs = vm_take(vm, account, (u64)p->need.regs + 1, sizeof(*c->regs));
+	c->frames = vm_take(vm, account, (u64)p->h->limits.maxnesting + 1, sizeof(*c->frames));
+	c->aggs = vm_take(vm, account, (u64)p->need.aggs + 1, sizeof(*c->aggs));
+	c->walks = vm_take(vm, account, (u64)p->need.iters + 1, sizeof(*c->walks));
 	if (!c->cells || !c->regs || !c->frames || !c->aggs || !c->walks || new_slots(vm, c))
 		return -ENOMEM;
+#ifdef STPVM_CHECK
+	c->shadow = vm_take(vm, account, (u64)p->need.regs + p->need.strs + 1, 1);
+	if (!c->shadow)
+		return -ENOMEM;
+#endif
 	for (k = 0; k < vm->nglobals; k++)
 		if (p->global[k].cls == IM_G_PERCPU && !cpu)
 			*(s64 *)cell_of(c, &vm->global[k]) = p->global[k].init_int;
 	if (!(p->uses & USE_HIST) || !p->need.aggs)
 		return 0;
 	n = p->need.aggs;
-	buckets = vm_take(account, (u64)n * HIST_BUCKETS_MAX, 8);
+	buckets = vm_take(vm, account, (u64)n * HIST_BUCKETS_MAX, 8);
 	if (!buckets)
 		return -ENOMEM;
 	for (k = 0; k < n; k++)
@@ -121,15 +129,10 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	return 0;
 }
 
-static u64 total(const struct vm *vm)
-{
-	return vm->prog->len + vm->bytes_globals + vm->bytes_contexts;
-}
-
 int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out)
 {
-	u64 first = 0, limit = (u64)p->h->limits.maxmemory << 10;
-	struct vm *vm = vm_take(&first, 1, sizeof(*vm));
+	u64 limit = (u64)p->h->limits.maxmemory << 10;
+	struct vm *vm = vmh_alloc(sizeof(*vm));
 	u32 cells = 8, k;
 	int err = -ENOMEM;
 
@@ -137,21 +140,22 @@ int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out)
 		return -ENOMEM;
 	vm->prog = p;
 	vm->host = host;
-	vm->bytes_globals = first;
+	vm->bytes_globals = sizeof(*vm);
+	vm->bytes_left = limit > p->len ? limit - p->len : limit ? 0 : 1ull << 40;
 	vm->strcap = (u32)p->h->limits.maxstringlen - 1;
 	vm->nglobals = prog_n(p, IM_S_GLOBAL);
-	vm->global = vm_take(&vm->bytes_globals, (u64)vm->nglobals + 1, sizeof(*vm->global));
-	vm->cpu = vm_take(&vm->bytes_contexts, ncpus, sizeof(*vm->cpu));
+	vm->global = vm_take(vm, &vm->bytes_globals, (u64)vm->nglobals + 1, sizeof(*vm->global));
+	vm->cpu = vm_take(vm, &vm->bytes_contexts, ncpus, sizeof(*vm->cpu));
 	if (!vm->global || !vm->cpu)
 		goto fail;
 	vm->ncpus = ncpus;
 	for (k = 0; k < vm->nglobals; k++)
-		if (new_global(vm, k, &cells) || (limit && total(vm) > limit))
+		if (new_global(vm, k, &cells))
 			goto fail;
 	if (p->uses & USE_SPEC && spec_new(vm))
 		goto fail;
 	for (k = 0; k < ncpus; k++)
-		if (new_ctx(vm, k, cells) || (limit && total(vm) > limit))
+		if (new_ctx(vm, k, cells))
 			goto fail;
 	*out = vm;
 	return 0;
@@ -180,6 +184,9 @@ static void free_ctx(struct vm_ctx *c)
 	give(c->strings);
 	give(c->slots);
 	give(c->match.scratch);
+#ifdef STPVM_CHECK
+	give(c->shadow);
+#endif
 	vmh_free(c);
 }
 

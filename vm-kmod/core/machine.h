@@ -106,6 +106,9 @@ struct vm_ctx {
 	u32 tok_pos, tok_len;
 	struct vm_match match;
 	char *strings; /* all buffers of slots */
+#ifdef STPVM_CHECK
+	u8 *shadow; /* which registers, then slots, are written */
+#endif
 };
 
 struct vm_global {
@@ -132,11 +135,14 @@ struct vm {
 	struct vm_ctx **cpu;
 	struct vm_spec *spec;
 	u64 bytes_globals, bytes_contexts, bytes_rings;
-	u64 seq __attribute__((aligned(64))); /* last sequence number given out */
+	u64 bytes_left; /* that the session may still take */
+	u64 pad[7];	/* every CPU writes the next one, all read the others */
+	u64 seq;	/* last sequence number given out */
+	u64 pad2[7];
 };
 
 /* memory of the session: vmh_alloc with an account */
-void *vm_take(u64 *account, u64 count, u64 size);
+void *vm_take(struct vm *vm, u64 *account, u64 count, u64 size);
 
 /* -- lock.c -- */
 bool vm_locks_take(struct vm_ctx *c);

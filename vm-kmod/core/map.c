@@ -296,7 +296,7 @@ static u32 lay_out(struct vm_map *m)
 int map_new(struct vm *vm, struct vm_global *g, u32 orders)
 {
 	u64 *account = &vm->bytes_globals;
-	struct vm_map *m = vm_take(account, 1, sizeof(*m));
+	struct vm_map *m = vm_take(vm, account, 1, sizeof(*m));
 	u32 buckets = 16, cpu;
 
 	if (!m)
@@ -306,13 +306,13 @@ int map_new(struct vm *vm, struct vm_global *g, u32 orders)
 	m->cap = g->g->size;
 	m->strcap = vm->strcap;
 	if (g->g->cls == IM_G_STATMAP) {
-		m->cells = vm_take(account, vm->ncpus, sizeof(*m->cells));
+		m->cells = vm_take(vm, account, vm->ncpus, sizeof(*m->cells));
 		if (!m->cells)
 			return -ENOMEM;
 		m->cell_size = g->cell_size;
 		m->ncpus = vm->ncpus;
 		for (cpu = 0; cpu < m->ncpus; cpu++) {
-			m->cells[cpu] = vm_take(account, (u64)m->cap + 1, m->cell_size);
+			m->cells[cpu] = vm_take(vm, account, (u64)m->cap + 1, m->cell_size);
 			if (!m->cells[cpu])
 				return -ENOMEM;
 		}
@@ -321,14 +321,14 @@ int map_new(struct vm *vm, struct vm_global *g, u32 orders)
 	while (buckets < m->cap)
 		buckets *= 2;
 	m->mask = buckets - 1;
-	m->bucket = vm_take(account, buckets, sizeof(*m->bucket));
-	m->node = vm_take(account, (u64)m->cap + 1, m->node_size);
+	m->bucket = vm_take(vm, account, buckets, sizeof(*m->bucket));
+	m->node = vm_take(vm, account, (u64)m->cap + 1, m->node_size);
 	if (!m->bucket || !m->node)
 		return -ENOMEM;
 	if (orders) {
 		m->norders = orders;
-		m->order = vm_take(account, (u64)m->cap * orders, sizeof(*m->order));
-		m->sort = vm_take(account, 2 * (u64)m->cap, sizeof(*m->sort));
+		m->order = vm_take(vm, account, (u64)m->cap * orders, sizeof(*m->order));
+		m->sort = vm_take(vm, account, 2 * (u64)m->cap, sizeof(*m->sort));
 		if (!m->order || !m->sort)
 			return -ENOMEM;
 	}

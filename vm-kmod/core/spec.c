@@ -23,14 +23,14 @@ struct vm_spec {
 int spec_new(struct vm *vm)
 {
 	u32 n = (u32)vm->prog->h->limits.maxspeculation, k;
-	struct vm_spec *s = vm_take(&vm->bytes_globals, 1, sizeof(*s) + n * sizeof(s->buf[0]));
+	struct vm_spec *s = vm_take(vm, &vm->bytes_globals, 1, sizeof(*s) + n * sizeof(s->buf[0]));
 
 	if (!s)
 		return -ENOMEM;
 	vm->spec = s;
 	s->count = n;
 	for (k = 0; k < n; k++) {
-		s->buf[k].text = vm_take(&vm->bytes_globals, 1, SPEC_BYTES);
+		s->buf[k].text = vm_take(vm, &vm->bytes_globals, 1, SPEC_BYTES);
 		if (!s->buf[k].text)
 			return -ENOMEM;
 	}

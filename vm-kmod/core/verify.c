@@ -6,33 +6,9 @@
  */
 #include "verify.h"
 #include "prog.h"
+#include "optable.h"
 
-enum kind {
-	K__,
-	K_Iw,
-	K_Ir,
-	K_Ix,
-	K_Sw,
-	K_Sr,
-	K_Sx,
-	K_Ib,
-	K_Sb,
-	K_Aw,
-	K_Ar,
-	K_Tw,
-	K_Tr,
-	K_N,
-	K_J,
-	K_K
-};
-enum immk { M__, M_i, M_k, M_str, M_g, M_st, M_m, M_ms, M_fn, M_h, M_fmt, M_it, M_dfa, M_fj, M_bj };
-enum { F = 1, J = 2, B = 4, E = 8, G = 16, W = 32, C = 64, O = 128 };
-
-struct op_row {
-	u8 a, b, c, imm, flags;
-};
-
-static const struct op_row op_row[OP_MAX] = {
+const struct op_row op_row[OP_MAX] = {
 #define OP(name, mn, a, b, c, imm, flags, doc) { K_##a, K_##b, K_##c, M_##imm, flags },
 #include "ops.def"
 #undef OP
@@ -153,7 +129,7 @@ static void count_keys(const struct im_global *g, u32 mask, u32 *ni, u32 *ns)
 		}
 }
 
-static void count_args(const struct vm_prog *p, u32 immk, u32 n, u32 *ni, u32 *ns)
+void count_args(const struct vm_prog *p, u32 immk, u32 n, u32 *ni, u32 *ns)
 {
 	const char *a;
 
@@ -256,7 +232,7 @@ static int check_helper_use(struct verifier *v, u32 op, u32 n)
 		v->p->uses |= USE_SPEC;
 	if (n == H_MATCHED || n == H_NGROUPS)
 		v->p->uses |= USE_REGEX;
-	if (n == H_TOKENIZE)
+	if (n == H_TOKENIZE || n == H_TOKEN_NEXT)
 		v->p->uses |= USE_TOKEN;
 	return 0;
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * check.h - asserts, while running, what the verifier has proved. Built into
+ * the machine of the tests (STPVM_CHECK); nothing of it is in any other build.
+ */
+#ifndef STPVM_CHECK_H
+#define STPVM_CHECK_H
+
+struct vm_ctx;
+#ifdef STPVM_CHECK
+/* before the instruction at pc runs */
+void check_step(struct vm_ctx *c, const u64 *pc);
+/* the frame at c->depth is left by an error */
+void check_drop(struct vm_ctx *c);
+void check_start(struct vm_ctx *c);
+#else
+static inline void check_step(struct vm_ctx *c, const u64 *pc)
+{
+}
+static inline void check_drop(struct vm_ctx *c)
+{
+}
+static inline void check_start(struct vm_ctx *c)
+{
+}
+#endif
+#endif
