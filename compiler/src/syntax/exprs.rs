@@ -10,6 +10,7 @@ use super::input::{deeper, need, op, Res, Toks, MAX_HEIGHT};
 use super::literal;
 use super::special;
 use super::token::{Kw, Op, Tok, Token};
+use super::version;
 use nom::combinator::{map, opt};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
@@ -62,7 +63,9 @@ fn ternary(i: Toks<'_>) -> Res<'_, Expr> {
     let t = i.peek();
     let (i, then) = expr(i.skip())?;
     let (i, _) = need(Op::Colon, "expected ':'")(i)?;
-    let (i, els) = deeper(i, ternary)?;
+    // Up to 3.3 the last operand took assignments along.
+    let old = i.sh.cx.compatible.is_some_and(|v| version::compare(v, "3.3").is_le());
+    let (i, els) = deeper(i, if old { assignment } else { ternary })?;
     let kind = ExprKind::Ternary { cond: Box::new(cond), then: Box::new(then), els: Box::new(els) };
     Ok((i, node(kind, t)))
 }

@@ -6,7 +6,7 @@
 //! again: parsing it gives the same tree.
 
 use super::ast::*;
-use crate::diag::{SourceMap, Span};
+use crate::diag::{FileId, SourceMap, Span};
 use std::fmt::{self, Display, Formatter, Write};
 
 /// The whole script. `map` holds the embedded C.
@@ -15,6 +15,15 @@ pub fn script(map: &SourceMap, s: &Script) -> String {
     // Writing to a String does not fail.
     let _ = p.script(s);
     p.out
+}
+
+/// What `stap -p1` prints: all scripts, each under its file's name.
+pub fn tree_dump(map: &SourceMap, scripts: &[(FileId, Script)]) -> String {
+    let mut out = "# parse tree dump\n".to_string();
+    for (file, s) in scripts {
+        out += &format!("# file {}\n{}\n", map.get(*file).name, script(map, s));
+    }
+    out
 }
 
 /// One expression, as in `stap -p1`.

@@ -200,6 +200,16 @@ fn do_while_is_a_loop_and_do_is_a_name_elsewhere() {
 }
 
 #[test]
+fn old_versions_let_assignments_into_the_last_operand() {
+    let macros = MacroTable::default();
+    let text = b"probe begin { a ? b : c = 2 }";
+    let old = run_with(text, &ParseContext { compatible: Some("3.3"), ..with(&macros, &[]) });
+    assert_eq!(old.printed(), "probe begin{\n(a)?(b):((c) = (2));\n}\n");
+    let new = run_with(text, &ParseContext { compatible: Some("4.0"), ..with(&macros, &[]) });
+    assert_eq!(new.printed(), "probe begin{\n((a)?(b):(c)) = (2);\n}\n");
+}
+
+#[test]
 fn guru_mode_opens_embedded_c() {
     let text =
         "%{ top %} function f() %{ body %} probe begin { x = %{ 1 %} + @const(\"A\") + @kderef(8, x) }";

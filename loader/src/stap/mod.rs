@@ -304,6 +304,6 @@ fn lines(
 }
 
 /// `-p1`
-fn parse_tree(_c: &Compilation) -> String {
-    String::new()
+fn parse_tree(c: &Compilation) -> String {
+    stp_compiler::syntax::print::tree_dump(&c.sources, &c.scripts)
 }
