@@ -292,12 +292,16 @@ fn lines(
 ) -> bool {
     let mut c = Compilation::new(options(i));
     let found = call(&mut c);
-    let mut report = Report::new(m.clone(), i.verbose.iter().any(|v| *v > 0));
+    let verbose = i.verbose.iter().any(|v| *v > 0);
     match found {
-        Ok(list) => print(list.iter().map(|l| format!("{l}\n")).collect::<String>().as_bytes()),
+        Ok(list) => print(list.iter().map(|l| format!("{l}\n")).collect::<String>().as_bytes()) && !list.is_empty(),
         Err(_) => {
-            report.show(&c.sources, &c.diagnostics);
-            report.close();
+            // As SystemTap's lists: the status tells, messages are for those who ask.
+            if verbose {
+                let mut report = Report::new(m.clone(), true);
+                report.show(&c.sources, &c.diagnostics);
+                report.close();
+            }
             false
         }
     }
