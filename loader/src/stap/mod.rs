@@ -89,7 +89,9 @@ fn inputs(i: &Invocation) -> Result<Vec<Input>, String> {
         }
         Source::None => None,
     };
-    let extra = i.extra.iter().map(|t| Input { name: "<input>".into(), text: t.clone().into_bytes() });
+    let named =
+        |(n, t): (usize, &String)| Input { name: format!("<input{}>", n + 1), text: t.clone().into_bytes() };
+    let extra = i.extra.iter().enumerate().map(named);
     Ok(main.into_iter().chain(extra).collect())
 }
 
@@ -294,7 +296,9 @@ fn lines(
     let found = call(&mut c);
     let verbose = i.verbose.iter().any(|v| *v > 0);
     match found {
-        Ok(list) => print(list.iter().map(|l| format!("{l}\n")).collect::<String>().as_bytes()) && !list.is_empty(),
+        Ok(list) => {
+            print(list.iter().map(|l| format!("{l}\n")).collect::<String>().as_bytes()) && !list.is_empty()
+        }
         Err(_) => {
             // As SystemTap's lists: the status tells, messages are for those who ask.
             if verbose {

@@ -20,7 +20,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stp_compiler::bytecode::Image;
+use stp_compiler::bytecode::{Class, Hist, Image};
 use stp_compiler::target::kernel::Kernel;
 use stp_compiler::target::offsets::{module_offsets, Offsets, UNKNOWN};
 use stp_compiler::target::symbols::Symbols;
@@ -107,7 +107,14 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     };
     let flat = image.flatten::<Infallible>(&mut |place| Ok(addresses.resolve(place)))?;
     // What the kernel would refuse is refused here first.
-    let program = Arc::new(Program::load(&flat, ALL_CAPS).map_err(|e| SessionError::Image(e.to_string()))?);
+    let program = Program::load(&flat, ALL_CAPS).map_err(|e| match bad_histogram(image) {
+        Some(name) => {
+            o.messages.warning(BAD_BUCKETS);
+            SessionError::Unable(format!("global variable '{name}' allocation failed"))
+        }
+        None => SessionError::Image(e.to_string()),
+    })?;
+    let program = Arc::new(program);
 
     let signals = Signals::new()?;
     let mut child = o.command.map(|c| Child::new(c, &signals)).transpose()?;
@@ -157,6 +164,26 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     let good = finish(image, o, &mut printer, &outcome);
     let child_good = child.as_mut().is_none_or(|c| child_ended_well(c, outcome.interrupted, &o.messages));
     Ok(good && child_good)
+}
+
+/// SystemTap's words for a `@hist_linear` that can't be.
+const BAD_BUCKETS: &[u8] = b"histogram: Number of buckets must be between 1 and 126\n\
+    Number_of_buckets = (stop - start) / interval.\n\
+    Please adjust your start, stop, and interval values.";
+
+/// The statistics whose linear histogram has an impossible shape.
+fn bad_histogram(image: &Image) -> Option<&str> {
+    let bad = |h: &Hist| match h {
+        Hist::Linear { lo, hi, step } => {
+            !hi.checked_sub(*lo).and_then(|d| d.checked_div(*step)).is_some_and(|n| (1..=126).contains(&n))
+        }
+        _ => false,
+    };
+    let global = image.globals.iter().find(|g| match &g.class {
+        Class::Stat { hist, .. } | Class::StatMap { hist, .. } => bad(hist),
+        _ => false,
+    })?;
+    Some(&global.name)
 }
 
 /// An error of arming names its probe.
