@@ -6,18 +6,24 @@
  */
 #include "arch.h"
 
+/* beyond nargs: reads as 0 */
+#define NO_ARG 0xff
+
 const u8 stpvm_map_plain[12] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 };
 
 const u8 stpvm_map_func[12] = {
 	REG_AT(di), REG_AT(si), REG_AT(dx), REG_AT(cx), REG_AT(r8), REG_AT(r9),
+	NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG,
 };
 
 const u8 stpvm_map_sys[12] = {
 	REG_AT(di), REG_AT(si), REG_AT(dx), REG_AT(r10), REG_AT(r8), REG_AT(r9),
+	NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG,
 };
 
 const u8 stpvm_map_sys32[12] = {
 	REG_AT(bx), REG_AT(cx), REG_AT(dx), REG_AT(si), REG_AT(di), REG_AT(bp),
+	NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG,
 };
 
 /* in the order of their DWARF numbers (System V ABI, figure 3.36) */

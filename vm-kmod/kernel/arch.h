@@ -15,6 +15,8 @@
 #endif
 
 #define REG_AT(r) (offsetof(struct pt_regs, r) / sizeof(u64))
+/* vm_hit.nargs where args points to struct pt_regs: a map says which are arguments */
+#define NREGS (sizeof(struct pt_regs) / sizeof(u64))
 
 extern const u8 stpvm_map_plain[12];	/* an array: 0, 1, 2 ... */
 extern const u8 stpvm_map_func[12];	/* C functions: di si dx cx r8 r9 */

@@ -37,7 +37,7 @@ static void enter(unsigned long ip, unsigned long parent, struct ftrace_ops *ops
 	hit.argmap = stpvm_map_func;
 	hit.retval = 0;
 	hit.caller = parent;
-	hit.nargs = 6;
+	hit.nargs = NREGS;
 	hit.flags = HIT_PARTIAL | HIT_ENTRY;
 	hit.sysnr = -1;
 	hit.host = NULL;

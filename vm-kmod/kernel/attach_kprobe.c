@@ -37,7 +37,7 @@ static int pre(struct kprobe *k, struct pt_regs *regs)
 	hit.retval = 0;
 	hit.addr = p->im->addr;
 	hit.caller = 0;
-	hit.nargs = 6;
+	hit.nargs = NREGS;
 	hit.flags = p->kind == IM_K_FENTRY ? HIT_ENTRY : 0;
 	hit.sysnr = -1;
 	hit.host = NULL;

@@ -45,7 +45,7 @@ static __always_inline void dispatch(struct syscalls *sc, struct pt_regs *regs, 
 	hit.retval = ret;
 	hit.addr = 0;
 	hit.caller = 0;
-	hit.nargs = 6;
+	hit.nargs = NREGS;
 	hit.flags = (leave ? VM_HIT_RETURN : 0) | (narrow ? VM_HIT_COMPAT : 0);
 	hit.sysnr = nr;
 	hit.host = NULL;
