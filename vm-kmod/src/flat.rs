@@ -240,6 +240,7 @@ pub const F_LOCKED: u8 = 2;
 pub const P_INTERRUPTIBLE: u16 = 1;
 pub const P_RETURN: u16 = 2;
 pub const P_OPTIONAL: u16 = 4;
+pub const P_ENTRY_ARGS: u16 = 8;
 pub const P_MAXINT: u16 = 16;
 
 pub const G_INT: u8 = 0;

@@ -10,7 +10,7 @@ use super::signature::format_window;
 use crate::types::hir::Place;
 use std::collections::HashMap;
 use stp_vm::flat::{self, Section, SECTIONS};
-use stp_vm::isa::ISA_HASH;
+use stp_vm::isa::{Op, ISA_HASH};
 
 /// Where a probe is on the machine that will run it; fields as `im_kind` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,6 +199,9 @@ impl<'a> Flattener<'a> {
             Place::Return { .. } | Place::SyscallExit { .. } => flags |= flat::P_RETURN,
             _ => {}
         }
+        if matches!(p.at, Place::Return { .. }) && self.reads_arguments(p.function) {
+            flags |= flat::P_ENTRY_ARGS;
+        }
         let name = self.string(at.name.as_bytes());
         let (pp, pn) = (self.name(&p.pp), self.name(&p.pn));
         self.put(
@@ -221,6 +224,17 @@ impl<'a> Flattener<'a> {
             },
         );
         Ok(())
+    }
+
+    /// Whether the handler, or any function that it might call, reads raw arguments.
+    fn reads_arguments(&self, handler: u32) -> bool {
+        let arg = Op::Arg as u8;
+        self.image
+            .functions
+            .iter()
+            .enumerate()
+            .filter(|(n, f)| *n == handler as usize || !f.handler)
+            .any(|(_, f)| f.code.iter().any(|word| *word as u8 == arg))
     }
 
     fn check<E>(&self) -> Result<(), FlatError<E>> {
