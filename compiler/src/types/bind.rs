@@ -155,13 +155,10 @@ impl<'w, 'a> Binder<'w, 'a> {
             let before = scope.locals.len();
             let e = self.expr(&c.expr, scope);
             if let Some(l) = scope.locals.get(before) {
-                let (name, span) = (l.name.clone(), l.span);
-                self.world.error(
-                    "probe-condition",
-                    format!("probe condition must not reference undeclared global '{name}'"),
-                    span,
-                );
-                self.model.poison.insert(e.span);
+                let message = format!("probe condition must not reference undeclared global '{}'", l.name);
+                let span = l.span;
+                self.world.error("probe-condition", message, span);
+                continue;
             }
             all = Some(match all {
                 None => e,
@@ -459,9 +456,9 @@ impl<'w, 'a> Binder<'w, 'a> {
                 one(StmtKind::Next)
             }
             ast::StmtKind::Return(value) => {
+                // The parser refuses it in a handler.
                 if scope.function.is_none() {
-                    self.world.error("return-in-probe", "found 'return' not in function context", s.span);
-                    return Vec::new();
+                    return one(StmtKind::Next);
                 }
                 let value = value.as_ref().map(|e| self.expr(e, scope));
                 one(StmtKind::Return(value))

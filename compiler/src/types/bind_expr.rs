@@ -17,6 +17,9 @@ use stp_vm::isa::{Helper, Ret, HELPERS};
 /// Letter of a conversion that follows the type of its argument.
 pub const BY_TYPE: char = '?';
 
+/// SystemTap's word for statistics in a local.
+pub const STAT_LOCAL: &str = "stat locals not supported, missing global declaration? ";
+
 /// What a call calls.
 enum Callee {
     Script(FunctionId),
@@ -199,7 +202,7 @@ impl Binder<'_, '_> {
             let d = Diagnostic::error(Stage::Semantic, "lvalue", "Expecting lvalue for assignment")
                 .at(at)
                 .token(self.world.token(at))
-                .related(e.span, self.world.token(e.span));
+                .related(e.span, "this can't be assigned to");
             self.world.diags.push(d);
             return None;
         }
@@ -238,7 +241,11 @@ impl Binder<'_, '_> {
     }
 
     fn stat_local(&mut self, span: Span) {
-        self.world.error("stat-local", "stat locals not supported, missing global declaration? ", span);
+        let d = Diagnostic::error(Stage::Semantic, "stat-local", STAT_LOCAL)
+            .at(span)
+            .token(self.world.token(span))
+            .help("statistics are globals; in a loop over an array of them, name the element: @count(a[k])");
+        self.world.diags.push(d);
     }
 
     /// What an extractor looks at.
@@ -426,7 +433,7 @@ impl Binder<'_, '_> {
                 .token(self.world.token(span));
             if let FunctionSource::Script { unit, decl } = first {
                 let at = self.world.units[*unit].script.functions[*decl].name.span;
-                d = d.related(at, self.world.token(at));
+                d = d.related(at, "it is declared here");
             }
             self.world.diags.push(d);
             return;
@@ -533,7 +540,8 @@ impl Binder<'_, '_> {
             }
         }
         // A histogram ends its last line itself.
-        let histogram = !p.to_string && matches!(args.as_slice(), [Expr { kind: ExprKind::HistText { .. }, .. }]);
+        let histogram =
+            !p.to_string && matches!(args.as_slice(), [Expr { kind: ExprKind::HistText { .. }, .. }]);
         if p.newline && !histogram {
             pieces.push(Piece::Text("\n".into()));
         }

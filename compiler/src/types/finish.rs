@@ -247,8 +247,7 @@ impl<'b, 'f, 'w> Body<'b, 'f, 'w> {
             let read = uses.locals_read.contains(&id);
             if read || uses.locals_written.contains(&id) || id.0 < params {
                 if b.finish.model.types.ty(l.tv) == Some(Type::Stats) {
-                    let message = "stat locals not supported, missing global declaration? ";
-                    b.finish.world.error("stat-local", message, l.span);
+                    b.finish.world.error("stat-local", super::bind_expr::STAT_LOCAL, l.span);
                 }
                 let poisoned = b.finish.model.poison.contains(&l.span);
                 let ty = b.finish.scalar(l.tv, read && !poisoned, l.span);
@@ -294,7 +293,10 @@ impl<'b, 'f, 'w> Body<'b, 'f, 'w> {
                 Some(Type::Str) => Ty::Str,
                 Some(_) => Ty::Long,
                 None => {
-                    if used {
+                    // Variables have been reported where they are declared.
+                    let variable =
+                        matches!(e.kind, ExprKind::Local(_) | ExprKind::Global(_) | ExprKind::Element { .. });
+                    if used && !variable {
                         self.finish.unresolved(e.span);
                     }
                     Ty::Long

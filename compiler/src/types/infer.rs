@@ -29,7 +29,7 @@ pub fn conflict(map: &SourceMap, now: Type, at: Span, was: Type, first: Span) ->
     Diagnostic::error(Stage::Semantic, "type-mismatch", format!("type mismatch ({})", now.name()))
         .at(at)
         .token(token(map, at))
-        .related(first, format!("type was first inferred here ({}): {}", was.name(), token(map, first)))
+        .related(first, format!("type was first inferred here ({})", was.name()))
 }
 
 /// Walks a model.
