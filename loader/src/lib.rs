@@ -4,6 +4,7 @@
 //! * [`session`]: a machine that runs an image, in the kernel or in this process
 //! * [`output`]: from the machine's rings to text
 //! * [`run`]: start, events, end
+//! * [`symbols`]: names of kernel addresses that scripts print
 //! * [`stap`]: the passes, as the command line wants them
 
 pub mod cli;
@@ -11,3 +12,4 @@ pub mod output;
 pub mod run;
 pub mod session;
 pub mod stap;
+pub mod symbols;

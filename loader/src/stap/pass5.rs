@@ -16,6 +16,7 @@ use crate::session::device::Device;
 use crate::session::hosted::HostedSession;
 use crate::session::places::{needs_kernel, needs_symbols, Addresses};
 use crate::session::{module, Load, Memory, Session, SessionError, Started};
+use crate::symbols::Names;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -137,8 +138,9 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         (false, Some(name)) => Sink::file(name, o.file_size)?,
         (false, None) => Sink::stdout(),
     };
+    let names = Names::new(&kernel, &symbols);
     let render = |rec: &Record<'_>, out: &mut Vec<u8>| {
-        program.render_bytes(rec.bytes, out, Some(&mut |address, _| symbol_text(&symbols, &kernel, address)));
+        program.render_bytes(rec.bytes, out, Some(&mut |address, form| names.text(address, form)));
     };
     let mut printer = Printer::new(image, &render, o.messages.clone(), sink);
     let begin = Instant::now();
@@ -326,10 +328,4 @@ fn nothing_known() -> Offsets {
         mount_mountpoint: UNKNOWN,
         task_size: 0,
     }
-}
-
-/// The name of the symbol at an address, or the address.
-fn symbol_text(symbols: &Symbols, kernel: &Kernel, address: u64) -> String {
-    let found = symbols.all(kernel).and_then(|t| t.at(address));
-    found.map_or_else(|| format!("{address:#x}"), |(s, _)| s.name.to_string())
 }
