@@ -347,6 +347,57 @@ fn alias_parameters_are_names_in_aliases_only() {
 }
 
 #[test]
+fn aliases_of_the_library_may_name_several_at_once() {
+    let macros = MacroTable::default();
+    let text = b"probe {syscall,nd_syscall}.read = x { }";
+    let library = run_with(text, &ParseContext { user: false, ..with(&macros, &[]) });
+    assert!(!library.diags.has_errors(), "{}", library.messages());
+    let names: Vec<_> =
+        library.script.aliases[0].names.iter().map(|n| print::point(&library.map, n)).collect();
+    assert_eq!(names, ["syscall.read", "nd_syscall.read"]);
+    assert!(run(text).diags.has_errors());
+}
+
+#[test]
+fn the_library_parses() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../tapsets");
+    let files = |ext: &str| {
+        let all = std::fs::read_dir(dir).expect("the library").map(|e| e.expect("a file").path());
+        let mut all: Vec<_> = all.filter(|p| p.extension().is_some_and(|e| e == ext)).collect();
+        all.sort();
+        all
+    };
+    let mut map = SourceMap::default();
+    let mut diags = Diagnostics::default();
+    let none = MacroTable::default();
+    let mut macros = MacroTable::default();
+    let read = |p: &std::path::Path| std::fs::read(p).expect("a file");
+    for path in files("stpm") {
+        let file = map.add(path.display().to_string(), read(&path), Origin::Library);
+        let cx = ParseContext { user: false, ..with(&none, &[]) };
+        parse_macros(&mut map, file, &cx, &mut macros, &mut diags);
+    }
+    let scripts = files("stp");
+    assert!(!scripts.is_empty());
+    for path in scripts {
+        let text = read(&path);
+        let file = map.add(path.display().to_string(), text.clone(), Origin::Library);
+        let cx = ParseContext { user: false, ..with(&macros, &[]) };
+        let script = parse(&mut map, file, &cx, &mut diags);
+        let messages = diags.list.iter().fold(String::new(), |all, d| all + &render(&map, d, false));
+        assert!(diags.list.is_empty(), "{messages}");
+        // The outline names all that the script defines.
+        let outline = stp_compiler::syntax::outline(&text);
+        for f in &script.functions {
+            assert!(outline.functions.contains(&f.name.name), "{}: {}", path.display(), f.name.name);
+        }
+        for g in &script.globals {
+            assert!(outline.globals.contains(&g.name.name), "{}: {}", path.display(), g.name.name);
+        }
+    }
+}
+
+#[test]
 fn places_are_those_that_systemtap_names() {
     let p = run("global a\nprobe begin {\n  a[1] = 5 + f(2)\n  while (1) { }\n}");
     let place = |s| p.map.place(s);
