@@ -24,7 +24,8 @@ pub struct Seen {
 }
 
 impl Signals {
-    /// Signals that are ignored stay ignored: a background job is not ended by the terminal.
+    /// An ignored SIGHUP stays ignored (nohup); SIGINT does not: a shell without job control
+    /// starts `stap … &` with it ignored, and scripts end it with `kill -INT`, as SystemTap's.
     pub fn new() -> io::Result<Signals> {
         // SAFETY: sets and actions are plain data that the calls fill.
         unsafe {
@@ -34,7 +35,7 @@ impl Signals {
             for signal in ENDING {
                 let mut now: libc::sigaction = zeroed();
                 libc::sigaction(signal, std::ptr::null(), &mut now);
-                if now.sa_sigaction != libc::SIG_IGN {
+                if signal != libc::SIGHUP || now.sa_sigaction != libc::SIG_IGN {
                     libc::sigaddset(&mut set, signal);
                 }
             }
