@@ -14,7 +14,7 @@
 #define SB     (&s[I_B(i)])
 #define SC     (&s[I_C(i)])
 #define IMM    ((s64)I_IMM(i))
-#define GLOBAL (&c->vm->global[I_IMM(i)])
+#define GLOBAL (&c->global[I_IMM(i)])
 
 static notrace struct vm_aggslot *agg(struct vm_ctx *c, u32 n)
 {
@@ -130,7 +130,7 @@ static notrace int sprint_hist(struct vm_ctx *c, const struct vm_aggslot *a, u32
 
 	if (check_hist(c, a, g))
 		return -1;
-	hist_text(&o, g->g, &c->vm->prog->h->limits, a->bucket);
+	hist_text(&o, g->g, &c->prog->h->limits, a->bucket);
 	slot_adopt_spare(c, out, (u32)o.len);
 	return 0;
 }
@@ -244,8 +244,8 @@ static notrace int get_register(struct vm_ctx *c, u32 n, s64 *out)
 
 static notrace bool match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
 {
-	const struct im_dfa *d = &c->vm->prog->dfa[n];
-	const u32 *w = c->vm->prog->dfadata + d->first;
+	const struct im_dfa *d = &c->prog->dfa[n];
+	const u32 *w = c->prog->dfadata + d->first;
 	struct vm_match *m = &c->match;
 	bool tagged = w[2] >= 2;
 
@@ -275,7 +275,7 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 
 	/* clang-format off */
 	switch (I_OP(i)) {
-	case OP_LDK:	RA = c->vm->prog->konst[I_IMM(i)]; break;
+	case OP_LDK:	RA = c->prog->konst[I_IMM(i)]; break;
 	case OP_DIV:	return divide(c, RB, RC, false, &RA);
 	case OP_MOD:	return divide(c, RB, RC, true, &RA);
 	case OP_NEG:	RA = (s64)(0 - (u64)RB); break;
@@ -338,7 +338,7 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_SPHIST:	return sprint_hist(c, agg(c, I_B(i)), (u32)I_IMM(i), SA);
 
 	case OP_ITNEW: {
-		const struct im_iter *t = &c->vm->prog->iter[I_IMM(i)];
+		const struct im_iter *t = &c->prog->iter[I_IMM(i)];
 
 		return walk_start(c, walk(c, I_A(i)), t, t->has_limit ? RB : 0, &RC, &s[t->slice_s]);
 	}

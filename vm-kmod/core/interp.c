@@ -44,7 +44,7 @@
 #define RC     r[I_C(i)]
 #define SA     (&s[I_A(i)])
 #define IMM    ((s64)I_IMM(i))
-#define GLOBAL (&c->vm->global[I_IMM(i)])
+#define GLOBAL (&c->global[I_IMM(i)])
 #define JUMP(when, by)              \
 	do {                        \
 		if (when)           \
@@ -80,7 +80,7 @@ static notrace void close_frame(struct vm_ctx *c, struct vm_frame *fr)
  * innermost catch block for it. NULL: there is none, the handler ends. */
 static vm_noinline notrace const u64 *unwind(struct vm_ctx *c, const u64 *at)
 {
-	const struct vm_prog *p = c->vm->prog;
+	const struct vm_prog *p = c->prog;
 	u32 k;
 
 	c->fail_pc = at;
@@ -104,18 +104,13 @@ static vm_noinline notrace const u64 *unwind(struct vm_ctx *c, const u64 *at)
 	}
 }
 
-static inline notrace u32 frame_room(const struct vm_ctx *c)
-{
-	return (u32)c->vm->prog->h->limits.maxnesting;
-}
-
 /* enter function `f` with its window at register b and slot sc of the caller */
-static vm_noinline notrace int enter(struct vm_ctx *c, const struct im_func *f, const u64 *ret,
-				     u32 b, u32 sc)
+static inline notrace int enter(struct vm_ctx *c, const struct im_func *f, const u64 *ret, u32 b,
+				u32 sc)
 {
 	struct vm_frame *from = &c->frames[c->depth], *to = from + 1;
 
-	if (c->depth >= frame_room(c))
+	if (c->depth >= c->maxdepth)
 		return vm_raise(c, E_NESTING, 0);
 	if (--c->calls < 0)
 		return vm_raise(c, E_ACTION, 0);
@@ -183,7 +178,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 #undef OPCOLD
 	};
 #endif
-	const u64 *pc = c->vm->prog->code + f->code;
+	const u64 *pc = c->prog->code + f->code;
 	s64 *r = c->regs;
 	struct vm_slot *s = c->slots;
 	s64 budget = c->budget;
@@ -303,12 +298,12 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 			goto raised;
 		vmbreak;
 	vmcase(CALL)
-		f = &c->vm->prog->func[I_IMM(i)];
+		f = &c->prog->func[I_IMM(i)];
 		if (unlikely(enter(c, f, pc, I_B(i), I_C(i))))
 			goto raised;
 		r += I_B(i);
 		s += I_C(i);
-		pc = c->vm->prog->code + f->code;
+		pc = c->prog->code + f->code;
 		vmbreak;
 	vmcase(RET)
 		fr = &c->frames[c->depth];
@@ -335,9 +330,9 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		slot_copy(SA, &s[I_B(i)]);
 		vmbreak;
 	vmcase(SLDK) {
-		const struct im_str *k = &c->vm->prog->str[I_IMM(i)];
+		const struct im_str *k = &c->prog->str[I_IMM(i)];
 
-		SA->p = c->vm->prog->bytes + k->off;
+		SA->p = c->prog->bytes + k->off;
 		SA->len = k->len < c->vm->strcap ? k->len : c->vm->strcap;
 		vmbreak;
 	}

@@ -102,6 +102,9 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 		return -ENOMEM;
 	vm->cpu[cpu] = c;
 	c->vm = vm;
+	c->prog = p;
+	c->global = vm->global;
+	c->maxdepth = (u32)p->h->limits.maxnesting;
 	c->cpu = cpu;
 	c->cells = vm_take(vm, &vm->bytes_globals, 1, cells);
 	c->regs = vm_take(vm, account, (u64)p->need.regs + 1, sizeof(*c->regs));

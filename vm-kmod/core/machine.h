@@ -80,6 +80,9 @@ struct vm_ctx {
 	struct vm_lock lock; /* of this CPU's cells */
 	u32 cpu;
 	struct vm *vm;
+	const struct vm_prog *prog; /* of vm */
+	struct vm_global *global;   /* of vm */
+	u32 maxdepth;		    /* MAXNESTING */
 	u8 *cells;
 	const struct vm_hit *hit;
 	const struct im_probe *probe;

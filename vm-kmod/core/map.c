@@ -39,13 +39,21 @@ static inline notrace u64 hash_bytes(u64 h, const char *s, u32 len)
 	return mix(h, w);
 }
 
-static notrace u32 hash_key(const struct vm_map *m, const s64 *ki, const struct vm_slot *ks)
+static inline notrace u32 hash_int1(s64 key)
+{
+	return hash_int((u64)key) | 1;
+}
+
+static inline notrace u32 hash_str1(const struct vm_slot *key)
+{
+	return (u32)(hash_bytes(0, key->p, key->len) >> 16) | 1;
+}
+
+static notrace u32 hash_any(const struct vm_map *m, const s64 *ki, const struct vm_slot *ks)
 {
 	u64 h = 0;
 	u32 k;
 
-	if (m->shape == MAP_INT1)
-		return hash_int((u64)ki[0]) | 1;
 	for (k = 0; k < m->g->nkeys; k++)
 		if (m->g->keys[k] == IM_T_INT) {
 			h = mix(h, (u64)*ki++);
@@ -56,14 +64,47 @@ static notrace u32 hash_key(const struct vm_map *m, const s64 *ki, const struct 
 	return (u32)(h >> 16) | 1;
 }
 
+static vm_inline notrace u32 hash_key(const struct vm_map *m, const s64 *ki,
+				      const struct vm_slot *ks)
+{
+	if (m->shape == MAP_INT1)
+		return hash_int1(ki[0]);
+	return m->shape == MAP_STR1 ? hash_str1(ks) : hash_any(m, ki, ks);
+}
+
 static inline notrace const struct vm_nstr *str_at(const struct vm_map *m, u32 n, u32 at)
 {
 	return (const struct vm_nstr *)(m->node + (size_t)n * m->node_size + at);
 }
 
-static inline notrace bool same_str(const struct vm_nstr *a, const struct vm_slot *b)
+static inline notrace u64 word_at(const char *p)
 {
-	return a->len == b->len && !memcmp(a->s, b->p, a->len);
+	u64 w;
+
+	memcpy(&w, p, 8);
+	return w;
+}
+
+/* by words, the last one overlapping; short ones bytewise */
+static vm_inline notrace bool same_bytes(const char *a, const char *b, u32 n)
+{
+	u32 k;
+
+	if (n < 8) {
+		for (k = 0; k < n; k++)
+			if (a[k] != b[k])
+				return false;
+		return true;
+	}
+	for (k = 0; k + 8 < n; k += 8)
+		if (word_at(a + k) != word_at(b + k))
+			return false;
+	return word_at(a + n - 8) == word_at(b + n - 8);
+}
+
+static vm_inline notrace bool same_str(const struct vm_nstr *a, const struct vm_slot *b)
+{
+	return a->len == b->len && same_bytes(a->s, b->p, a->len);
 }
 
 static notrace bool same_key(const struct vm_map *m, u32 n, const s64 *ki, const struct vm_slot *ks)
@@ -80,25 +121,45 @@ static notrace bool same_key(const struct vm_map *m, u32 n, const s64 *ki, const
 	return true;
 }
 
-static inline notrace u32 find_hashed(const struct vm_map *m, u32 hash, const s64 *ki,
-				      const struct vm_slot *ks)
+static inline notrace u32 first_of(const struct vm_map *m, u32 hash)
 {
-	u32 n = __atomic_load_n(&m->bucket[hash >> 1 & m->mask], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&m->bucket[hash >> 1 & m->mask], __ATOMIC_ACQUIRE);
+}
 
-	for (; n; n = map_node(m, n)->chain) {
-		if (map_node(m, n)->hash != hash)
-			continue;
-		if (m->shape == MAP_INT1) {
-			if (map_key_int(m, n, 0) == ki[0])
-				return n;
-		} else if (m->shape == MAP_STR1) {
-			if (same_str(str_at(m, n, m->key_at[0]), ks))
-				return n;
-		} else if (same_key(m, n, ki, ks)) {
-			return n;
-		}
-	}
-	return 0;
+static vm_inline notrace u32 find_int1(const struct vm_map *m, u32 hash, s64 key)
+{
+	u32 n = first_of(m, hash);
+
+	while (n && *(s64 *)((u8 *)map_node(m, n) + MAP_KEY0) != key)
+		n = map_node(m, n)->chain;
+	return n;
+}
+
+static vm_inline notrace u32 find_str1(const struct vm_map *m, u32 hash, const struct vm_slot *key)
+{
+	u32 n = first_of(m, hash);
+
+	while (n && (map_node(m, n)->hash != hash || !same_str(str_at(m, n, m->key_at[0]), key)))
+		n = map_node(m, n)->chain;
+	return n;
+}
+
+static notrace u32 find_any(const struct vm_map *m, u32 hash, const s64 *ki,
+			    const struct vm_slot *ks)
+{
+	u32 n = first_of(m, hash);
+
+	while (n && (map_node(m, n)->hash != hash || !same_key(m, n, ki, ks)))
+		n = map_node(m, n)->chain;
+	return n;
+}
+
+static vm_inline notrace u32 find_hashed(const struct vm_map *m, u32 hash, const s64 *ki,
+					 const struct vm_slot *ks)
+{
+	if (m->shape == MAP_INT1)
+		return find_int1(m, hash, ki[0]);
+	return m->shape == MAP_STR1 ? find_str1(m, hash, ks) : find_any(m, hash, ki, ks);
 }
 
 notrace u32 map_find(const struct vm_map *m, const s64 *ki, const struct vm_slot *ks)
@@ -209,13 +270,12 @@ static notrace u32 enter_new(struct vm_ctx *c, struct vm_map *m, u32 hash, const
 	return n;
 }
 
-notrace u32 map_enter(struct vm_ctx *c, struct vm_map *m, const s64 *ki, const struct vm_slot *ks)
+/* a key that was not found a moment ago */
+static vm_noinline notrace u32 enter_missing(struct vm_ctx *c, struct vm_map *m, u32 hash,
+					     const s64 *ki, const struct vm_slot *ks)
 {
-	u32 hash = hash_key(m, ki, ks);
-	u32 n = find_hashed(m, hash, ki, ks);
+	u32 n;
 
-	if (n)
-		return n;
 	if (!m->cells)
 		return enter_new(c, m, hash, ki, ks);
 	if (!vm_spin(c, &m->insert)) {
@@ -227,6 +287,14 @@ notrace u32 map_enter(struct vm_ctx *c, struct vm_map *m, const s64 *ki, const s
 		n = enter_new(c, m, hash, ki, ks);
 	vm_unspin(c, &m->insert);
 	return n;
+}
+
+notrace u32 map_enter(struct vm_ctx *c, struct vm_map *m, const s64 *ki, const struct vm_slot *ks)
+{
+	u32 hash = hash_key(m, ki, ks);
+	u32 n = find_hashed(m, hash, ki, ks);
+
+	return likely(n) ? n : enter_missing(c, m, hash, ki, ks);
 }
 
 notrace void map_delete(struct vm_map *m, const s64 *ki, const struct vm_slot *ks)
@@ -290,7 +358,11 @@ static u32 lay_out(struct vm_map *m)
 			m->ns++;
 	}
 	m->shape = m->g->nkeys > 1 ? MAP_ANY : m->ni ? MAP_INT1 : MAP_STR1;
-	return at;
+	if (m->shape == MAP_INT1 && m->key_at[0] != MAP_KEY0)
+		m->shape = MAP_ANY; /* behind a string value */
+	/* with strings the nodes are large and little of them is touched: let
+	 * that be one cache line where it fits */
+	return m->ns ? (at + 63) & ~63u : at;
 }
 
 int map_new(struct vm *vm, struct vm_global *g, u32 orders)

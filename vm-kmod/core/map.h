@@ -28,7 +28,9 @@ struct vm_node {
 	u32 hash;	/* bit 0 is set while the node is in use */
 };
 
+/* what lookups tell apart; MAP_INT1: one integer key, at MAP_KEY0 of the node */
 enum map_shape { MAP_INT1, MAP_STR1, MAP_ANY };
+#define MAP_KEY0 24
 
 struct vm_map {
 	const struct im_global *g;

@@ -14,6 +14,7 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #define vm_noinline noinline
+#define vm_inline   inline __attribute__((always_inline))
 #else
 #include <stdint.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ typedef int64_t s64;
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define vm_noinline __attribute__((noinline))
+#define vm_inline   inline __attribute__((always_inline))
 #ifndef notrace
 #define notrace
 #endif

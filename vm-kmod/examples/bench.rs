@@ -32,6 +32,10 @@ fn image() -> Image {
 
 /// Best of several runs of probe 0, divided by `turns`.
 fn time(im: &Image, turns: i32) -> f64 {
+    let mut im = im.clone();
+    for f in &mut im.funcs {
+        (f.naggs, f.niters) = (0, 0); // the loops below use none
+    }
     let m = im.machine(1);
     best(&m, turns, |m| {
         m.run(0, 0, &Hit::default());
@@ -245,6 +249,7 @@ fn main() {
 
     let mut im = image();
     im.probe(&[RET], &[]);
+    (im.funcs[0].naggs, im.funcs[0].niters) = (0, 0);
     let vm = im.machine(1);
     let empty = best(&vm, TURNS, |m| {
         let hit = Hit::default();
@@ -258,6 +263,9 @@ fn main() {
     let g = im.percpu();
     im.probe(&[LOCK, i(Op::Gaddi, 1, 0, 0, g), RET], &[(0, ADD)]);
     im.probe(&[LOCK, i(Op::Gget, 1, 0, 0, g), RET], &[(0, READ)]);
+    for f in &mut im.funcs {
+        (f.naggs, f.niters) = (0, 0);
+    }
     let vm = im.machine(2);
     let one = best(&vm, TURNS, |m| {
         let hit = Hit::default();
