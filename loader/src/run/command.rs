@@ -84,16 +84,14 @@ impl Child {
         self.status.is_some()
     }
 
-    /// Waits for its end.
-    pub fn wait(&mut self) {
+    /// Waits for its end, or for a signal that ends us.
+    pub fn wait(&mut self, signals: &Signals) {
         self.go();
-        while self.status.is_none() {
-            let mut status = 0;
-            // SAFETY: a place for the status.
-            let r = unsafe { libc::waitpid(self.pid, &mut status, 0) };
-            if r == self.pid {
-                self.status = Some(status);
-            } else if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+        while !self.ended() {
+            let mut fd = libc::pollfd { fd: signals.fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one pollfd.
+            unsafe { libc::poll(&mut fd, 1, -1) };
+            if signals.read().end > 0 {
                 return;
             }
         }

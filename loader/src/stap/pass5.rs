@@ -164,7 +164,8 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         }
     };
     let good = finish(image, o, &mut printer, &outcome);
-    let child_good = child.as_mut().is_none_or(|c| child_ended_well(c, outcome.interrupted, &o.messages));
+    let child_good =
+        child.as_mut().is_none_or(|c| child_ended_well(c, outcome.interrupted, &signals, &o.messages));
     Ok(good && child_good)
 }
 
@@ -235,15 +236,19 @@ fn finish(image: &Image, o: &Options<'_>, printer: &mut Printer<'_>, outcome: &O
     good
 }
 
-/// Waits for the command, as the run is not over before it is; its failure is the run's.
-fn child_ended_well(child: &mut Child, interrupted: bool, m: &Messages) -> bool {
-    child.wait();
+/// Waits for the command, as the run is not over before it is; its failure is the run's. A user who
+/// interrupts does not want to wait for anything.
+fn child_ended_well(child: &mut Child, interrupted: bool, signals: &Signals, m: &Messages) -> bool {
+    if interrupted {
+        return true;
+    }
+    child.wait(signals);
     match child.complaint() {
-        Some(text) if !interrupted => {
+        Some(text) => {
             m.warning(text.as_bytes());
             false
         }
-        _ => true,
+        None => true,
     }
 }
 

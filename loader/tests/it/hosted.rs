@@ -166,6 +166,23 @@ fn a_command_that_fails_fails_the_run() {
 }
 
 #[test]
+fn an_interrupt_does_not_wait_for_the_command() {
+    let mut child =
+        spawn(&["-c", "sleep 20", "-e", "probe begin { println(\"in\") } probe end { println(\"out\") }"]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let begin = Instant::now();
+    // SAFETY: our own child.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert!(child.wait().unwrap().success());
+    assert!(begin.elapsed() < Duration::from_secs(10));
+    line.clear();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "out\n");
+}
+
+#[test]
 fn target_is_what_x_says() {
     assert_eq!(good(&stap(&["-x", "123", "-e", "probe begin { println(target()); exit() }"])), "123\n");
 }
