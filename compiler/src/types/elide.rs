@@ -234,14 +234,9 @@ pub fn elide(world: &mut World<'_>, model: &mut Model) {
 
 /// Probes and functions of which nothing is left.
 fn elide_empty(world: &mut World<'_>, model: &mut Model) {
-    let reachable = reachable(model);
-    for (n, f) in model.functions.iter().enumerate() {
+    for f in &model.functions {
         let script = matches!(f.source, super::model::FunctionSource::Script { .. });
-        if script
-            && is_empty(&f.body)
-            && reachable.contains(&FunctionId(n as u32))
-            && world.map.is_user(f.span)
-        {
+        if script && is_empty(&f.body) && world.map.is_user(f.span) {
             world.warning("elided-function", format!("side-effect-free function '{}'", f.name), f.span);
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod bind;
 mod bind_expr;
+mod bind_loop;
 mod bind_target;
 mod check;
 mod elide;
@@ -18,6 +19,8 @@ pub mod listing;
 pub mod model;
 pub mod print;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod unread;
 pub mod walk;
 

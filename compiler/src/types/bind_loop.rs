@@ -1,0 +1,114 @@
+//! Loops through arrays and histograms, and the variables that loops set.
+//! Part of `bind`.
+
+use super::bind::{stmt, untyped, Binder, Scope};
+use super::hir::{Expr, ExprKind, Foreach, ForeachValue, LValue, LocalId, Sort, SortBy, Stmt, StmtKind};
+use crate::diag::Span;
+use crate::syntax::ast;
+
+impl Binder<'_, '_> {
+    pub(super) fn in_loop(&mut self, body: &ast::Stmt, scope: &mut Scope) -> Vec<Stmt> {
+        scope.loops += 1;
+        let body = self.stmt(body, scope);
+        scope.loops -= 1;
+        body
+    }
+
+    /// The local that a loop sets for a name; for a global of that name, one
+    /// of its own and the statement that copies it.
+    pub(super) fn loop_variable(&mut self, name: &ast::Ident, scope: &mut Scope) -> (LocalId, Option<Stmt>) {
+        if !scope.names.contains_key(&name.name) {
+            if let Some(g) = self.global(&name.name, scope.unit) {
+                self.use_global(g, 0, name.span);
+                self.written(g, name.span, scope);
+                let local = self.temporary(&name.name, name.span, scope);
+                let value = Box::new(untyped(ExprKind::Local(local), name.span));
+                let copy = ExprKind::Assign { op: None, target: LValue::Global(g), value };
+                return (local, Some(stmt(StmtKind::Expr(untyped(copy, name.span)), name.span)));
+            }
+        }
+        (self.local(&name.name, name.span, scope), None)
+    }
+
+    pub(super) fn foreach(&mut self, f: &ast::Foreach, span: Span, scope: &mut Scope) -> Vec<Stmt> {
+        let limit = f.limit.as_ref().map(|e| self.expr(e, scope));
+        if let ast::ExprKind::Hist { .. } = &f.array.kind {
+            return self.foreach_bucket(f, limit, span, scope);
+        }
+        let slice = match &f.slice {
+            Some(s) => self.keys(s, scope),
+            None => f.keys.iter().map(|_| None).collect(),
+        };
+        if let (Some(s), n) = (&f.slice, f.keys.len()) {
+            if s.len() != n {
+                let message = format!("unequal number of keys ({n}) and of slice indexes ({})", s.len());
+                self.world.error("slice-arity", message, f.array.span);
+                return Vec::new();
+            }
+        }
+        let Some(array) = self.array(&f.array, f.keys.len(), scope) else {
+            // The names are what the loop would have made them.
+            for (k, _) in f.keys.iter().chain(&f.value) {
+                let l = self.local(&k.name, k.span, scope);
+                self.model.poison.insert(scope.locals[l.0 as usize].span);
+            }
+            self.in_loop(&f.body, scope);
+            return Vec::new();
+        };
+        let mut copies = Vec::new();
+        let mut sort = None;
+        let mut keys = Vec::new();
+        for (n, (k, s)) in f.keys.iter().enumerate() {
+            let (local, copy) = self.loop_variable(k, scope);
+            copies.extend(copy);
+            keys.push(Some(local));
+            if let Some(s) = s {
+                sort = Some((SortBy::Key(n as u8), *s));
+            }
+        }
+        let mut value = None;
+        if let Some((v, s)) = &f.value {
+            let (local, copy) = self.loop_variable(v, scope);
+            copies.extend(copy);
+            value = Some(ForeachValue::Local(local));
+            if let Some(s) = s {
+                sort = Some((SortBy::Value, *s));
+            }
+        }
+        if let Some((agg, s)) = &f.array_sort {
+            sort = Some((agg.map_or(SortBy::Value, SortBy::Agg), *s));
+            if let Some(agg) = agg {
+                self.needs(array, *agg, None, f.array.span);
+            }
+        }
+        scope.walked.push(array);
+        let mut body = copies;
+        body.extend(self.in_loop(&f.body, scope));
+        scope.walked.pop();
+        vec![stmt(
+            StmtKind::Foreach(Box::new(Foreach { array, keys, value, slice, sort, limit, body })),
+            span,
+        )]
+    }
+
+    fn foreach_bucket(
+        &mut self,
+        f: &ast::Foreach,
+        limit: Option<Expr>,
+        span: Span,
+        scope: &mut Scope,
+    ) -> Vec<Stmt> {
+        if f.keys.len() != 1 || f.value.is_some() || f.slice.is_some() {
+            let message = "a histogram has one key, the number of the bucket";
+            self.world.error("bucket-arity", message, f.array.span);
+            return Vec::new();
+        }
+        let Some(stat) = self.histogram(&f.array, scope) else { return Vec::new() };
+        let (k, sort) = &f.keys[0];
+        let (bucket, copy) = self.loop_variable(k, scope);
+        let sort = sort.or(f.array_sort.map(|(_, s): (_, Sort)| s));
+        let mut body: Vec<Stmt> = copy.into_iter().collect();
+        body.extend(self.in_loop(&f.body, scope));
+        vec![stmt(StmtKind::ForeachBucket { bucket, stat, limit, sort, body }, span)]
+    }
+}
