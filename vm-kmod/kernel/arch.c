@@ -13,23 +13,23 @@ const u8 stpvm_map_plain[12] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 };
 
 const u8 stpvm_map_func[12] = {
 	REG_AT(di), REG_AT(si), REG_AT(dx), REG_AT(cx), REG_AT(r8), REG_AT(r9),
-	NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG,
+	NO_ARG,	    NO_ARG,	NO_ARG,	    NO_ARG,	NO_ARG,	    NO_ARG,
 };
 
 const u8 stpvm_map_sys[12] = {
 	REG_AT(di), REG_AT(si), REG_AT(dx), REG_AT(r10), REG_AT(r8), REG_AT(r9),
-	NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG,
+	NO_ARG,	    NO_ARG,	NO_ARG,	    NO_ARG,	 NO_ARG,     NO_ARG,
 };
 
 const u8 stpvm_map_sys32[12] = {
 	REG_AT(bx), REG_AT(cx), REG_AT(dx), REG_AT(si), REG_AT(di), REG_AT(bp),
-	NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG, NO_ARG,
+	NO_ARG,	    NO_ARG,	NO_ARG,	    NO_ARG,	NO_ARG,	    NO_ARG,
 };
 
 /* in the order of their DWARF numbers (System V ABI, figure 3.36) */
 static const struct {
 	u8 at;
-	bool partial;	/* there too when only ftrace's short set was saved */
+	bool partial; /* there too when only ftrace's short set was saved */
 } dwarf[] = {
 	{ REG_AT(ax), true },	{ REG_AT(dx), true },	{ REG_AT(cx), true },
 	{ REG_AT(bx), false },	{ REG_AT(si), true },	{ REG_AT(di), true },

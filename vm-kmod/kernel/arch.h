@@ -18,17 +18,16 @@
 /* vm_hit.nargs where args points to struct pt_regs: a map says which are arguments */
 #define NREGS (sizeof(struct pt_regs) / sizeof(u64))
 
-extern const u8 stpvm_map_plain[12];	/* an array: 0, 1, 2 ... */
-extern const u8 stpvm_map_func[12];	/* C functions: di si dx cx r8 r9 */
-extern const u8 stpvm_map_sys[12];	/* system calls: di si dx r10 r8 r9 */
-extern const u8 stpvm_map_sys32[12];	/* of 32-bit tasks: bx cx dx si di bp */
+extern const u8 stpvm_map_plain[12]; /* an array: 0, 1, 2 ... */
+extern const u8 stpvm_map_func[12];  /* C functions: di si dx cx r8 r9 */
+extern const u8 stpvm_map_sys[12];   /* system calls: di si dx r10 r8 r9 */
+extern const u8 stpvm_map_sys32[12]; /* of 32-bit tasks: bx cx dx si di bp */
 
 /* bits of vm_hit.flags, for vmh.c (VM_HIT_HOST) */
-#define HIT_PARTIAL	0x10000u	/* ftrace saved the argument registers only */
-#define HIT_ENTRY	0x20000u	/* first instruction: return address is at [sp] */
+#define HIT_PARTIAL 0x10000u /* ftrace saved the argument registers only */
+#define HIT_ENTRY   0x20000u /* first instruction: return address is at [sp] */
 
 /* offset of a DWARF register in struct pt_regs, -1 none */
 int stpvm_dwarf_reg(u32 reg, bool partial);
-
 
 #endif

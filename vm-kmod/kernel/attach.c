@@ -12,9 +12,9 @@
 #include "attach.h"
 
 static const struct stpvm_source *const stpvm_sources[SRC_MAX] = {
-	[SRC_TIMER] = &stpvm_timer_source,	[SRC_PROFILE] = &stpvm_profile_source,
-	[SRC_KPROBE] = &stpvm_kprobe_source,	[SRC_RETURN] = &stpvm_return_source,
-	[SRC_FENTRY] = &stpvm_fentry_source,	[SRC_SYSCALL] = &stpvm_syscall_source,
+	[SRC_TIMER] = &stpvm_timer_source,   [SRC_PROFILE] = &stpvm_profile_source,
+	[SRC_KPROBE] = &stpvm_kprobe_source, [SRC_RETURN] = &stpvm_return_source,
+	[SRC_FENTRY] = &stpvm_fentry_source, [SRC_SYSCALL] = &stpvm_syscall_source,
 	[SRC_TRACE] = &stpvm_trace_source,
 };
 

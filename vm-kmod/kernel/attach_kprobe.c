@@ -19,7 +19,7 @@ struct kp {
 
 struct kps {
 	u32 count, armed;
-	struct kprobe **list;	/* of the armed, for unregistering in bulk */
+	struct kprobe **list; /* of the armed, for unregistering in bulk */
 	struct kp kp[];
 };
 

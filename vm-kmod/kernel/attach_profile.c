@@ -19,7 +19,7 @@
 struct profile {
 	struct list_head list;
 	struct stpvm_probe *p;
-	struct perf_event **event;	/* per CPU number */
+	struct perf_event **event; /* per CPU number */
 };
 
 struct profiles {
@@ -30,8 +30,7 @@ struct profiles {
 static LIST_HEAD(profile_list);
 static DEFINE_MUTEX(list_lock);
 
-static void overflow(struct perf_event *event, struct perf_sample_data *data,
-		     struct pt_regs *regs)
+static void overflow(struct perf_event *event, struct perf_sample_data *data, struct pt_regs *regs)
 {
 	u32 cpu = raw_smp_processor_id();
 	struct profile *f;
@@ -106,8 +105,7 @@ static int profile_arm(struct stpvm_session *s)
 		if (s->probe[n].kind != IM_K_PROFILE || s->probe[n].via != VIA_DEFAULT)
 			continue;
 		INIT_LIST_HEAD(&fs->prof[fs->count].list);
-		err = profile_one(s, &s->probe[n], &fs->prof[fs->count++]) ?:
-		      stpvm_interrupted(s);
+		err = profile_one(s, &s->probe[n], &fs->prof[fs->count++]) ?: stpvm_interrupted(s);
 		if (err)
 			return err;
 	}

@@ -17,8 +17,8 @@
 #include "attach.h"
 #include "arch.h"
 
-#define NR_MAX	1024u
-#define END	0xffffffffu
+#define NR_MAX 1024u
+#define END    0xffffffffu
 
 struct syscalls {
 	struct stpvm_session *session;
@@ -93,7 +93,8 @@ static int build(struct stpvm_session *s, struct syscalls *sc, u32 leave, u32 na
 		    s->probe[n].im->arg >= 0)
 			__set_bit(s->probe[n].im->arg, own);
 	__set_bit(NR_MAX, own);
-	for_each_set_bit(nr, own, NR_MAX + 1) {
+	for_each_set_bit(nr, own, NR_MAX + 1)
+	{
 		sc->table[leave][narrow][nr] = *used;
 		for (n = 0; n < s->nprobes; n++) {
 			if (!wanted(&s->probe[n], leave, narrow, nr == NR_MAX ? -1 : nr))
@@ -179,7 +180,8 @@ static int syscall_arm(struct stpvm_session *s)
 		sc->tp[n] = stpvm_tracepoint(names[n], &none);
 		if (!sc->tp[n])
 			return -ENOENT;
-		err = tracepoint_probe_register(sc->tp[n], n ? (void *)on_exit : (void *)on_enter, sc);
+		err = tracepoint_probe_register(sc->tp[n], n ? (void *)on_exit : (void *)on_enter,
+						sc);
 		sc->registered[n] = !err;
 	}
 	return err;

@@ -88,8 +88,7 @@ static void timer_go(struct stpvm_session *s)
 	u32 n;
 
 	for (n = 0; n < ts->count; n++)
-		hrtimer_start(&ts->timer[n].t,
-			      ktime_add_ns(now, next_period(&ts->timer[n])),
+		hrtimer_start(&ts->timer[n].t, ktime_add_ns(now, next_period(&ts->timer[n])),
 			      HRTIMER_MODE_ABS_HARD);
 }
 

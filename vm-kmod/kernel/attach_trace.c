@@ -55,8 +55,8 @@ static void event_few(void *data, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4)
 		event(t, args);
 }
 
-static void event_many(void *data, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5,
-		       u64 a6, u64 a7, u64 a8, u64 a9, u64 a10, u64 a11)
+static void event_many(void *data, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5, u64 a6, u64 a7,
+		       u64 a8, u64 a9, u64 a10, u64 a11)
 {
 	struct trace *t = data;
 	u64 args[12] = { a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11 };

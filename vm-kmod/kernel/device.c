@@ -153,8 +153,8 @@ static int get_stats(struct file *file, void *arg)
 
 static const struct {
 	unsigned int cmd;
-	u32 size;	/* of the structure in this version */
-	u32 least;	/* in version 1 */
+	u32 size;  /* of the structure in this version */
+	u32 least; /* in version 1 */
 	int (*call)(struct file *file, void *req);
 } calls[] = {
 	{ STPVM_IOC_INFO, sizeof(struct stpvm_info), 32, get_info },
@@ -229,7 +229,7 @@ static int __init stpvm_init(void)
 	BUILD_BUG_ON(sizeof(struct stpvm_start) != 176);
 	BUILD_BUG_ON(sizeof(struct stpvm_stats) != 40);
 	if (gid_stapdev >= 0 || gid_stapsys >= 0 || gid_stapusr >= 0)
-		stpvm_device.mode = 0666;	/* open() asks for the group */
+		stpvm_device.mode = 0666; /* open() asks for the group */
 	stpvm_vmh_init();
 	return misc_register(&stpvm_device);
 }

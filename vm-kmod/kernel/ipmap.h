@@ -9,15 +9,15 @@
 #include <linux/hash.h>
 #include "attach.h"
 
-#define IPMAP_EMPTY	0xffffffffu
-#define IPMAP_LAST	0x80000000u	/* in order[]: the site's last probe */
+#define IPMAP_EMPTY 0xffffffffu
+#define IPMAP_LAST  0x80000000u /* in order[]: the site's last probe */
 
 struct stpvm_ipmap {
-	u32 shift;		/* 32 - log2 of the slots */
+	u32 shift; /* 32 - log2 of the slots */
 	u32 mask;
-	u32 sites;		/* distinct addresses */
+	u32 sites; /* distinct addresses */
 	u32 nprobes;
-	unsigned long *addr;	/* of each site, ascending */
+	unsigned long *addr; /* of each site, ascending */
 	u32 *order;
 	struct ipslot {
 		u32 ip, first;

@@ -20,9 +20,9 @@
 #include "session.h"
 #include "compat/compat.h"
 
-#define DATA_DEFAULT	(512u << 10)
-#define CTL_DEFAULT	(64u << 10)
-#define RING_MAX	(1u << 30)
+#define DATA_DEFAULT (512u << 10)
+#define CTL_DEFAULT  (64u << 10)
+#define RING_MAX     (1u << 30)
 
 static int ring_size(u32 want, u32 normal, size_t *out)
 {

@@ -14,8 +14,8 @@
 #include "attach.h"
 #include "compat/compat.h"
 
-#define IMAGE_LIMIT	(64u << 20)
-#define PROBES_LIMIT	65535u	/* records name a probe in 16 bits */
+#define IMAGE_LIMIT  (64u << 20)
+#define PROBES_LIMIT 65535u /* records name a probe in 16 bits */
 
 DEFINE_MUTEX(stpvm_load_lock);
 
@@ -152,8 +152,7 @@ static int load_locked(struct stpvm_session *s, struct stpvm_load *req, const vo
 		err = stpvm_rings_new(s, req->ring_data, req->ring_ctl);
 	if (err) {
 		if (err == -ENOMEM)
-			strscpy(req->fault_text,
-				"the session needs more memory than it may have",
+			strscpy(req->fault_text, "the session needs more memory than it may have",
 				sizeof(req->fault_text));
 		return err;
 	}
@@ -245,7 +244,8 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_SYSEXIT:
 			if (s->caps & CAP_KERNEL_READ)
 				continue;
-			if (stpvm_refuse(s, p, -EACCES, "probes in the kernel are not for this user"))
+			if (stpvm_refuse(s, p, -EACCES,
+					 "probes in the kernel are not for this user"))
 				return -EACCES;
 			continue;
 		default:

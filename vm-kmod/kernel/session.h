@@ -93,12 +93,12 @@ struct stpvm_session;
 struct stpvm_probe {
 	struct stpvm_session *session;
 	const struct im_probe *im;
-	u64 addr;		/* im->addr, at hand */
+	u64 addr; /* im->addr, at hand */
 	u32 index;
-	u8 kind;		/* enum im_kind */
-	u8 via;			/* enum stpvm_via */
-	u16 flags;		/* IM_P_* */
-	u32 sample;		/* overload: run when (hits & sample) is 0 */
+	u8 kind;    /* enum im_kind */
+	u8 via;	    /* enum stpvm_via */
+	u16 flags;  /* IM_P_* */
+	u32 sample; /* overload: run when (hits & sample) is 0 */
 };
 
 /* which source arms a probe that several could */
@@ -114,7 +114,7 @@ struct stpvm_cpu {
 };
 
 struct stpvm_ring {
-	void *map;		/* record.h: heads, data, control */
+	void *map; /* record.h: heads, data, control */
 };
 
 enum stpvm_source_id {
@@ -132,11 +132,11 @@ enum stpvm_wake { WAKE_IDLE, WAKE_LATER, WAKE_NOW };
 
 struct stpvm_session {
 	/* -- read at every hit -- */
-	int state;		/* enum stpvm_state */
-	bool own_only;		/* no CAP_ALL_PROCS: handlers run in tasks of `owner` only */
-	bool guard;		/* overload guard on */
-	bool count_busy;	/* reentrant hits count as skipped (STP_INTERRUPTIBLE=0) */
-	bool unlimited;		/* --suppress-handler-errors */
+	int state;	 /* enum stpvm_state */
+	bool own_only;	 /* no CAP_ALL_PROCS: handlers run in tasks of `owner` only */
+	bool guard;	 /* overload guard on */
+	bool count_busy; /* reentrant hits count as skipped (STP_INTERRUPTIBLE=0) */
+	bool unlimited;	 /* --suppress-handler-errors */
 	u32 minstack;
 	struct vm *vm;
 	struct stpvm_cpu __percpu *cpu;
@@ -144,9 +144,9 @@ struct stpvm_session {
 	kuid_t owner;
 
 	/* -- written by handlers -- */
-	int wake;		/* enum stpvm_wake */
-	int end;		/* 0, or REC_EXIT_* + 1: why the run ends */
-	int announced;		/* the loader has been told */
+	int wake;      /* enum stpvm_wake */
+	int end;       /* 0, or REC_EXIT_* + 1: why the run ends */
+	int announced; /* the loader has been told */
 	atomic_t errors, skipped;
 
 	/* -- the rest: under lock -- */
@@ -155,13 +155,13 @@ struct stpvm_session {
 	const struct im_limits *limits;
 	struct stpvm_probe *probe;
 	u32 nprobes, ncpus;
-	u32 caps;		/* what the caller may do */
-	bool failed;		/* ended by errors: error probes, not end probes */
+	u32 caps;    /* what the caller may do */
+	bool failed; /* ended by errors: error probes, not end probes */
 	s64 target, loader_pid, tz_west;
 	char tz_name[16];
 	struct stpvm_offsets off;
 	void *arm[SRC_MAX];
-	u32 armed;		/* bit per source */
+	u32 armed; /* bit per source */
 	u32 failed_probe, refused;
 	char fail_text[160];
 

@@ -21,14 +21,14 @@
 
 struct stpvm_info {
 	__u32 size;
-	__u32 version;		/* STPVM_UAPI_VERSION */
-	__u64 isa_hash;		/* images with another are refused */
-	__u32 caps;		/* CAP_* that this caller may use */
-	__u32 ncpus;		/* possible CPUs: rings to map */
-	__u32 features;		/* STPVM_F_* */
+	__u32 version;	/* STPVM_UAPI_VERSION */
+	__u64 isa_hash; /* images with another are refused */
+	__u32 caps;	/* CAP_* that this caller may use */
+	__u32 ncpus;	/* possible CPUs: rings to map */
+	__u32 features; /* STPVM_F_* */
 	__u32 pad;
 };
-#define STPVM_F_FPROBE	1
+#define STPVM_F_FPROBE 1
 
 /* Offsets of kernel structures, from the running kernel's BTF. 0xffffffff:
  * not known; the module then uses those of the headers that it was built
@@ -40,36 +40,36 @@ struct stpvm_offsets {
 	__u32 pid_numbers, upid_nr, pid_level;
 	__u32 file_path, path_dentry, path_mnt, dentry_parent, dentry_name, qstr_name;
 	__u32 vfsmount_root, mount_mnt, mount_parent, mount_mountpoint;
-	__u32 task_size;	/* sizeof(struct task_struct): bound of the above */
+	__u32 task_size; /* sizeof(struct task_struct): bound of the above */
 	__u32 reserved[4];
 };
 
 struct stpvm_load {
 	__u32 size;
 	__u32 image_len;
-	__u64 image;		/* pointer: flat image (core/image.h) */
-	__s64 target;		/* target() */
+	__u64 image;  /* pointer: flat image (core/image.h) */
+	__s64 target; /* target() */
 	__s64 loader_pid;
-	__u32 ring_data;	/* bytes per CPU, rounded up to a power of two */
+	__u32 ring_data; /* bytes per CPU, rounded up to a power of two */
 	__u32 ring_ctl;
-	__u32 watermark;	/* bytes of data after which poll wakes */
-	__u32 wake_ms;		/* longest time that records wait */
+	__u32 watermark; /* bytes of data after which poll wakes */
+	__u32 wake_ms;	 /* longest time that records wait */
 	struct stpvm_offsets offsets;
 	/* results */
-	__u64 ring_map_len;	/* bytes to map per CPU; CPU n is at offset n * ring_map_len */
+	__u64 ring_map_len; /* bytes to map per CPU; CPU n is at offset n * ring_map_len */
 	__u64 mem_image, mem_globals, mem_contexts, mem_rings;
-	__u32 fault_rule, fault_func, fault_pc;	/* on EINVAL/ENOEXEC/EACCES */
+	__u32 fault_rule, fault_func, fault_pc; /* on EINVAL/ENOEXEC/EACCES */
 	__u32 pad;
 	char fault_text[160];
 	/* time zone of the loader, for tz_gmtoff() and tz_name() */
-	__s64 tz_west;		/* seconds west of UTC */
+	__s64 tz_west; /* seconds west of UTC */
 	char tz_name[16];
 };
 
 struct stpvm_start {
 	__u32 size;
-	__u32 failed_probe;	/* on error: which; ~0: none */
-	__u32 refused;		/* optional probes that could not be armed */
+	__u32 failed_probe; /* on error: which; ~0: none */
+	__u32 refused;	    /* optional probes that could not be armed */
 	__u32 pad;
 	char text[160];
 };
@@ -80,21 +80,21 @@ struct stpvm_probe_stats {
 
 struct stpvm_stats {
 	__u32 size;
-	__u32 first, count;	/* which probes to report into the array */
-	__u32 state;		/* STPVM_S_* */
-	__u64 array;		/* pointer: struct stpvm_probe_stats[count] */
-	__u64 errors, skipped;	/* whole session */
+	__u32 first, count;    /* which probes to report into the array */
+	__u32 state;	       /* STPVM_S_* */
+	__u64 array;	       /* pointer: struct stpvm_probe_stats[count] */
+	__u64 errors, skipped; /* whole session */
 };
 #define STPVM_S_NEW	0
 #define STPVM_S_LOADED	1
-#define STPVM_S_RUNNING	2
-#define STPVM_S_STOPPED	3	/* end probes have run */
+#define STPVM_S_RUNNING 2
+#define STPVM_S_STOPPED 3 /* end probes have run */
 
 /* ioctl numbers start at 16: 1 and 2 never reach a driver */
 #define STPVM_IOC_INFO	_IOR('v', 16, struct stpvm_info)
 #define STPVM_IOC_LOAD	_IOWR('v', 17, struct stpvm_load)
-#define STPVM_IOC_START	_IOWR('v', 18, struct stpvm_start)
+#define STPVM_IOC_START _IOWR('v', 18, struct stpvm_start)
 #define STPVM_IOC_STOP	_IO('v', 19)
-#define STPVM_IOC_STATS	_IOWR('v', 20, struct stpvm_stats)
+#define STPVM_IOC_STATS _IOWR('v', 20, struct stpvm_stats)
 
 #endif

@@ -149,15 +149,24 @@ fault:
 #define NEAR 4096u
 
 static const struct {
-	u16 at;		/* in struct stpvm_offsets */
-	u16 size;	/* of the member */
-	u32 built;	/* offset in the headers of this build, or UNKNOWN */
-	u32 bound;	/* end of the structure */
+	u16 at;	   /* in struct stpvm_offsets */
+	u16 size;  /* of the member */
+	u32 built; /* offset in the headers of this build, or UNKNOWN */
+	u32 bound; /* end of the structure */
 } members[] = {
-#define TASK(f, m) { offsetof(struct stpvm_offsets, f), sizeof_field(struct task_struct, m), \
-		     offsetof(struct task_struct, m), sizeof(struct task_struct) }
-#define MEMBER(f, t, m) { offsetof(struct stpvm_offsets, f), 8, offsetof(struct t, m), NEAR }
-#define NONE(f) { offsetof(struct stpvm_offsets, f), 8, UNKNOWN, NEAR }
+#define TASK(f, m)                                                                      \
+	{                                                                               \
+		offsetof(struct stpvm_offsets, f), sizeof_field(struct task_struct, m), \
+			offsetof(struct task_struct, m), sizeof(struct task_struct)     \
+	}
+#define MEMBER(f, t, m)                                                           \
+	{                                                                         \
+		offsetof(struct stpvm_offsets, f), 8, offsetof(struct t, m), NEAR \
+	}
+#define NONE(f)                                                     \
+	{                                                           \
+		offsetof(struct stpvm_offsets, f), 8, UNKNOWN, NEAR \
+	}
 	TASK(task_pid, pid),
 	TASK(task_tgid, tgid),
 	TASK(task_real_parent, real_parent),

@@ -17,7 +17,7 @@
 #define MAX_CPUS 64
 
 static atomic_int stop;
-static unsigned long calls[MAX_CPUS][16];	/* a cache line each */
+static unsigned long calls[MAX_CPUS][16]; /* a cache line each */
 
 static void on_signal(int sig)
 {

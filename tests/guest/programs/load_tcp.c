@@ -43,8 +43,7 @@ int main(int argc, char **argv)
 	int listener = socket(AF_INET, SOCK_STREAM, 0), status = 0, one = 1;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(listener, (struct sockaddr *)&address, length) ||
-	    listen(listener, 1) ||
+	if (bind(listener, (struct sockaddr *)&address, length) || listen(listener, 1) ||
 	    getsockname(listener, (struct sockaddr *)&address, &length))
 		return 1;
 	if (fork() == 0) {

@@ -26,9 +26,18 @@
 #include "../../../vm-kmod/core/record.h"
 #include "../../../vm-kmod/kernel/uapi.h"
 
-#define fail(...) do { printf("FAIL %s:%d: ", __func__, __LINE__); printf(__VA_ARGS__); \
-		       printf("\n"); exit(1); } while (0)
-#define check(cond, ...) do { if (!(cond)) fail(__VA_ARGS__); } while (0)
+#define fail(...)                                           \
+	do {                                                \
+		printf("FAIL %s:%d: ", __func__, __LINE__); \
+		printf(__VA_ARGS__);                        \
+		printf("\n");                               \
+		exit(1);                                    \
+	} while (0)
+#define check(cond, ...)                   \
+	do {                               \
+		if (!(cond))               \
+			fail(__VA_ARGS__); \
+	} while (0)
 
 /* -- an image ------------------------------------------------------------------ */
 
@@ -73,8 +82,12 @@ static u64 ins(u32 op, u32 a, u32 b, u32 c, s32 imm)
 
 static u32 func(struct image *im, const char *name, u32 nregs, u32 n, const u64 *code)
 {
-	struct im_func f = { .code = im->part[IM_S_CODE].count, .ncode = n, .nregs = nregs, .nstrs = 4,
-			     .flags = IM_F_HANDLER, .name = str(im, name) };
+	struct im_func f = { .code = im->part[IM_S_CODE].count,
+			     .ncode = n,
+			     .nregs = nregs,
+			     .nstrs = 4,
+			     .flags = IM_F_HANDLER,
+			     .name = str(im, name) };
 	u32 i;
 
 	for (i = 0; i < n; i++)
@@ -127,10 +140,20 @@ static u32 format(struct image *im, const char *text)
 }
 
 static const u32 element[IM_S_MAX] = {
-	8, sizeof(struct im_func), sizeof(struct im_probe), sizeof(struct im_global), 8,
-	sizeof(struct im_str), 1, sizeof(struct im_fmt), sizeof(struct im_fmtitem),
-	sizeof(struct im_lock), sizeof(struct im_try), sizeof(struct im_iter),
-	sizeof(struct im_dfa), 4,
+	8,
+	sizeof(struct im_func),
+	sizeof(struct im_probe),
+	sizeof(struct im_global),
+	8,
+	sizeof(struct im_str),
+	1,
+	sizeof(struct im_fmt),
+	sizeof(struct im_fmtitem),
+	sizeof(struct im_lock),
+	sizeof(struct im_try),
+	sizeof(struct im_iter),
+	sizeof(struct im_dfa),
+	4,
 };
 
 static struct image *image_new(u64 hash)
@@ -191,8 +214,10 @@ static void open_session(struct session *s)
 static int load(struct session *s, struct image *im)
 {
 	flatten(im);
-	s->load = (struct stpvm_load){ .size = sizeof(s->load), .image_len = im->flat_len,
-				       .image = (unsigned long)im->flat, .target = 17,
+	s->load = (struct stpvm_load){ .size = sizeof(s->load),
+				       .image_len = im->flat_len,
+				       .image = (unsigned long)im->flat,
+				       .target = 17,
 				       .loader_pid = getpid() };
 	if (ioctl(s->fd, STPVM_IOC_LOAD, &s->load))
 		return -errno;
@@ -207,8 +232,8 @@ static void must_load(struct session *s, struct image *im)
 	check(!err, "LOAD: %s: rule %u func %d pc %d: %s", strerror(-err), s->load.fault_rule,
 	      (int)s->load.fault_func, (int)s->load.fault_pc, s->load.fault_text);
 	for (cpu = 0; cpu < s->info.ncpus && cpu < 64; cpu++) {
-		s->map[cpu] = mmap(NULL, s->load.ring_map_len, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd,
-				   cpu * s->load.ring_map_len);
+		s->map[cpu] = mmap(NULL, s->load.ring_map_len, PROT_READ | PROT_WRITE, MAP_SHARED,
+				   s->fd, cpu * s->load.ring_map_len);
 		check(s->map[cpu] != MAP_FAILED, "mmap %u: %m", cpu);
 	}
 }
@@ -223,7 +248,8 @@ static void must_start(struct session *s)
 {
 	int err = start(s);
 
-	check(!err, "START: %s: probe %d: %s", strerror(-err), (int)s->start.failed_probe, s->start.text);
+	check(!err, "START: %s: probe %d: %s", strerror(-err), (int)s->start.failed_probe,
+	      s->start.text);
 }
 
 static void must_stop(struct session *s)
@@ -234,8 +260,9 @@ static void must_stop(struct session *s)
 static struct stpvm_probe_stats stats_of(struct session *s, u32 probe)
 {
 	struct stpvm_probe_stats one = {};
-	struct stpvm_stats st = { .size = sizeof(st), .first = probe, .count = 1,
-				  .array = (unsigned long)&one };
+	struct stpvm_stats st = {
+		.size = sizeof(st), .first = probe, .count = 1, .array = (unsigned long)&one
+	};
 
 	check(!ioctl(s->fd, STPVM_IOC_STATS, &st), "STATS: %m");
 	return one;
@@ -248,11 +275,13 @@ static struct rec *next(struct session *s, u32 cpu, u32 ring)
 
 	for (;;) {
 		u64 head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE);
-		struct rec *r = (struct rec *)((char *)s->map[cpu] + h->offset + (h->tail & (h->size - 1)));
+		struct rec *r =
+			(struct rec *)((char *)s->map[cpu] + h->offset + (h->tail & (h->size - 1)));
 
 		if (h->tail == head)
 			return NULL;
-		check(r->len >= sizeof(*r) && !(r->len & 7) && head - h->tail >= r->len, "torn record");
+		check(r->len >= sizeof(*r) && !(r->len & 7) && head - h->tail >= r->len,
+		      "torn record");
 		h->tail += r->len;
 		if (r->type != REC_PAD)
 			return r;
@@ -367,7 +396,7 @@ static void msleep(int ms)
 /* -- scripts --------------------------------------------------------------------- */
 
 struct place {
-	const char *name;	/* on the command line */
+	const char *name; /* on the command line */
 	u32 kind, flags;
 	const char *sym, *event;
 	s64 arg;
@@ -420,10 +449,11 @@ static struct image *counter(u64 hash, const struct place *at, u32 cls)
 {
 	struct image *im = image_new(hash);
 	u32 g = global(im, "x", cls), f = format(im, "x ");
-	u64 count[] = { ins(OP_LOCK, 0, 0, 0, 0), ins(OP_GADDI, 1, 0, 0, g), ins(OP_UNLOCK, 0, 0, 0, 0),
-			ins(OP_RET, 0, 0, 0, 0) };
-	u64 print[] = { ins(OP_LOCK, 0, 0, 0, 0), ins(OP_GGET, 0, 0, 0, g), ins(OP_PRINT, 0, 0, 0, f),
+	u64 count[] = { ins(OP_LOCK, 0, 0, 0, 0), ins(OP_GADDI, 1, 0, 0, g),
 			ins(OP_UNLOCK, 0, 0, 0, 0), ins(OP_RET, 0, 0, 0, 0) };
+	u64 print[] = { ins(OP_LOCK, 0, 0, 0, 0), ins(OP_GGET, 0, 0, 0, g),
+			ins(OP_PRINT, 0, 0, 0, f), ins(OP_UNLOCK, 0, 0, 0, 0),
+			ins(OP_RET, 0, 0, 0, 0) };
 	u32 fc = func(im, "count", 2, 4, count), fp = func(im, "print", 2, 5, print);
 	struct im_probe p = probe_at(im, fc, at), e;
 
@@ -440,7 +470,8 @@ static struct image *printer(u64 hash, const struct place *at)
 {
 	struct image *im = image_new(hash);
 	u32 f = format(im, "hit ");
-	u64 code[] = { ins(OP_HELPI, 0, 0, 0, H_PID), ins(OP_PRINT, 0, 0, 0, f), ins(OP_RET, 0, 0, 0, 0) };
+	u64 code[] = { ins(OP_HELPI, 0, 0, 0, H_PID), ins(OP_PRINT, 0, 0, 0, f),
+		       ins(OP_RET, 0, 0, 0, 0) };
 	struct im_probe p = probe_at(im, func(im, "print", 2, 3, code), at);
 
 	add(im, &p);
@@ -465,7 +496,8 @@ static void case_order(char **argv)
 	im = image_new(s.info.isa_hash);
 	f = format(im, "");
 	for (i = 0; i < 4; i++) {
-		u64 code[] = { ins(OP_LDI, 0, 0, 0, i), ins(OP_PRINT, 0, 0, 0, f), ins(OP_RET, 0, 0, 0, 0) };
+		u64 code[] = { ins(OP_LDI, 0, 0, 0, i), ins(OP_PRINT, 0, 0, 0, f),
+			       ins(OP_RET, 0, 0, 0, 0) };
 		struct im_probe p = probe(im, func(im, "b", 2, 3, code), IM_K_BEGIN, "begin");
 
 		p.arg = prio[i];
@@ -476,7 +508,8 @@ static void case_order(char **argv)
 	/* one record each on whatever CPU the task was; the sequence orders them */
 	for (cpu = 0; cpu < s.info.ncpus; cpu++)
 		while ((r = next(&s, cpu, RING_DATA))) {
-			check(r->seq >= 1 && r->seq <= 4, "sequence %llu", (unsigned long long)r->seq);
+			check(r->seq >= 1 && r->seq <= 4, "sequence %llu",
+			      (unsigned long long)r->seq);
 			got[r->seq] = *(s64 *)((char *)(r + 1) + 8);
 			seen++;
 		}
@@ -571,7 +604,8 @@ static void case_error(char **argv)
 		add(im, &p);
 	}
 	for (i = 0; i < 2; i++) {
-		u64 code[] = { ins(OP_LDI, 0, 0, 0, 10 + i), ins(OP_PRINT, 0, 0, 0, f), ins(OP_RET, 0, 0, 0, 0) };
+		u64 code[] = { ins(OP_LDI, 0, 0, 0, 10 + i), ins(OP_PRINT, 0, 0, 0, f),
+			       ins(OP_RET, 0, 0, 0, 0) };
 
 		p = probe(im, func(im, "e", 2, 3, code), i ? IM_K_ERROR : IM_K_END, "end");
 		add(im, &p);
@@ -642,8 +676,9 @@ static void case_storm(char **argv)
 			case 0:
 			case 1:
 				open_session(&s);
-				must_load(&s, i & 2 ? printer(s.info.isa_hash, place(*at)) :
-					  counter(s.info.isa_hash, place(*at), IM_G_PERCPU));
+				must_load(&s, i & 2 ? printer(s.info.isa_hash, place(*at))
+						    : counter(s.info.isa_hash, place(*at),
+							      IM_G_PERCPU));
 				must_start(&s);
 				msleep(5);
 				if (i % 3)
@@ -690,7 +725,8 @@ static void case_two(char **argv)
 		x[i] = last_print(&s[i], &n);
 		close(s[i].fd);
 	}
-	printf("%llu calls, %lld and %lld\n", (unsigned long long)calls, (long long)x[0], (long long)x[1]);
+	printf("%llu calls, %lld and %lld\n", (unsigned long long)calls, (long long)x[0],
+	       (long long)x[1]);
 	check((u64)x[0] >= calls && (u64)x[1] >= calls, "hits are missing");
 }
 
@@ -736,11 +772,13 @@ static void case_bulk(char **argv)
 	im = image_new(s.info.isa_hash);
 	fn = func(im, "n", 2, 1, nop);
 	while (n < want && fgets(line, sizeof(line), k)) {
-		if (sscanf(line, "%llx %c %255s", &addr, &type, sym) != 3 || (type != 't' && type != 'T'))
+		if (sscanf(line, "%llx %c %255s", &addr, &type, sym) != 3 ||
+		    (type != 't' && type != 'T'))
 			continue;
-		if (strncmp(sym, "vfs_", 4) && strncmp(sym, "ext4_", 5) && strncmp(sym, "tcp_", 4) &&
-		    strncmp(sym, "__x64_sys_", 10) && strncmp(sym, "inet", 4) && strncmp(sym, "dev_", 4) &&
-		    strncmp(sym, "pci_", 4) && strncmp(sym, "bpf_", 4) && strncmp(sym, "acpi_", 5))
+		if (strncmp(sym, "vfs_", 4) && strncmp(sym, "ext4_", 5) &&
+		    strncmp(sym, "tcp_", 4) && strncmp(sym, "__x64_sys_", 10) &&
+		    strncmp(sym, "inet", 4) && strncmp(sym, "dev_", 4) && strncmp(sym, "pci_", 4) &&
+		    strncmp(sym, "bpf_", 4) && strncmp(sym, "acpi_", 5))
 			continue;
 		key = sym;
 		if (strchr(sym, '.') ||
@@ -784,7 +822,8 @@ static void case_fuzz(char **argv)
 	if (argv[1])
 		rnd_state ^= strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15ull;
 	for (i = 0; i < rounds; i++) {
-		static const char *const where[] = { "fentry", "timer", "trace", "sysenter", "return" };
+		static const char *const where[] = { "fentry", "timer", "trace", "sysenter",
+						     "return" };
 		struct session s;
 		struct image *im;
 		u32 k, hits = rnd() % 6;
@@ -797,14 +836,16 @@ static void case_fuzz(char **argv)
 			for (k = 0; k < sizeof(junk); k++)
 				junk[k] = rnd();
 			*(u32 *)junk = rnd() % 8 ? rnd() % 600 : rnd();
-			ioctl(s.fd, op ? _IOC(rnd() % 4, 'v', 16 + rnd() % 6, rnd() % 1024) : nr, junk);
+			ioctl(s.fd, op ? _IOC(rnd() % 4, 'v', 16 + rnd() % 6, rnd() % 1024) : nr,
+			      junk);
 			ioctl(s.fd, rnd(), junk);
-			mmap(NULL, (rnd() % 300) << 12, rnd() % 8, rnd() % 2 ? MAP_SHARED : MAP_PRIVATE, s.fd,
-			     (u64)(rnd() % 300) << 12);
+			mmap(NULL, (rnd() % 300) << 12, rnd() % 8,
+			     rnd() % 2 ? MAP_SHARED : MAP_PRIVATE, s.fd, (u64)(rnd() % 300) << 12);
 			close(s.fd);
 			continue;
 		}
-		im = counter(s.info.isa_hash, place(where[rnd() % 5]), rnd() % 2 ? IM_G_PERCPU : IM_G_INT);
+		im = counter(s.info.isa_hash, place(where[rnd() % 5]),
+			     rnd() % 2 ? IM_G_PERCPU : IM_G_INT);
 		flatten(im);
 		for (k = 0; k < hits; k++) {
 			u32 at = rnd() % im->flat_len;
@@ -814,8 +855,10 @@ static void case_fuzz(char **argv)
 			else
 				*(u32 *)(im->flat + (at & ~3u)) = rnd() % 4 ? rnd() % 64 : rnd();
 		}
-		s.load = (struct stpvm_load){ .size = sizeof(s.load), .image = (unsigned long)im->flat,
-					      .image_len = rnd() % 8 ? im->flat_len : rnd() % im->flat_len };
+		s.load = (struct stpvm_load){ .size = sizeof(s.load),
+					      .image = (unsigned long)im->flat,
+					      .image_len = rnd() % 8 ? im->flat_len
+								     : rnd() % im->flat_len };
 		if (!(rnd() % 8)) {
 			char *at = (char *)&s.load + rnd() % sizeof(s.load);
 
@@ -859,7 +902,8 @@ static void case_cost(char **argv)
 		clock_gettime(CLOCK_MONOTONIC, &b);
 		ns[round] = ((b.tv_sec - a.tv_sec) * 1e9 + (b.tv_nsec - a.tv_nsec)) / calls;
 	}
-	printf("%s: bare %.1f, probed %.1f, handler costs %.1f\n", argv[0], ns[0], ns[1], ns[1] - ns[0]);
+	printf("%s: bare %.1f, probed %.1f, handler costs %.1f\n", argv[0], ns[0], ns[1],
+	       ns[1] - ns[0]);
 	must_stop(&s);
 	close(s.fd);
 }
@@ -896,10 +940,10 @@ static const struct {
 	void (*run)(char **argv);
 	int least;
 } cases[] = {
-	{ "order", case_order, 0 },	{ "count", case_count, 1 },	{ "wake", case_wake, 0 },
-	{ "error", case_error, 0 },	{ "refused", case_refused, 0 }, { "storm", case_storm, 2 },
-	{ "two", case_two, 1 },		{ "bulk", case_bulk, 1 },	{ "fuzz", case_fuzz, 1 },
-	{ "cost", case_cost, 1 },		{ "bare", case_bare, 1 },	{ "hold", case_hold, 1 },
+	{ "order", case_order, 0 }, { "count", case_count, 1 },	    { "wake", case_wake, 0 },
+	{ "error", case_error, 0 }, { "refused", case_refused, 0 }, { "storm", case_storm, 2 },
+	{ "two", case_two, 1 },	    { "bulk", case_bulk, 1 },	    { "fuzz", case_fuzz, 1 },
+	{ "cost", case_cost, 1 },   { "bare", case_bare, 1 },	    { "hold", case_hold, 1 },
 };
 
 int main(int argc, char **argv)

@@ -1,4 +1,7 @@
 /* must compile on every kernel: else the headers or flags are at fault, not the kernel */
 #include <linux/module.h>
 int probe(void);
-int probe(void) { return 0; }
+int probe(void)
+{
+	return 0;
+}

@@ -3,8 +3,8 @@
 #ifndef CONFIG_FPROBE
 #error "configured out"
 #endif
-static void leave(struct fprobe *fp, unsigned long ip, unsigned long ret,
-		  struct ftrace_regs *fregs, void *data)
+static void leave(struct fprobe *fp, unsigned long ip, unsigned long ret, struct ftrace_regs *fregs,
+		  void *data)
 {
 }
 int probe(struct fprobe *fp, unsigned long *addr);
