@@ -97,7 +97,7 @@ impl<'a> Flattener<'a> {
                     Ret::Int => 1,
                     Ret::Str => 2,
                 },
-                flags: u8::from(f.handler) * flat::F_HANDLER | u8::from(f.locked) * flat::F_LOCKED,
+                flags: bit(f.handler, flat::F_HANDLER) | bit(f.locked, flat::F_LOCKED),
                 pad: 0,
                 name,
                 try_first,
@@ -114,13 +114,12 @@ impl<'a> Flattener<'a> {
                 *to = value_type(*key);
             }
             out.size = size;
-            out.flags = u8::from(wrap) * flat::GF_WRAP | u8::from(sized) * flat::GF_SIZED;
+            out.flags = bit(wrap, flat::GF_WRAP) | bit(sized, flat::GF_SIZED);
         };
         let set_stat = |out: &mut flat::Global, hist: Hist, variance: Option<u8>, minmax: bool| {
             out.ty = flat::T_STAT;
             out.bit_shift = variance.unwrap_or(0);
-            out.stat_ops =
-                u16::from(minmax) * flat::SO_MINMAX | u16::from(variance.is_some()) * flat::SO_VARIANCE;
+            out.stat_ops = bit(minmax, flat::SO_MINMAX) | bit(variance.is_some(), flat::SO_VARIANCE);
             match hist {
                 Hist::None => {}
                 Hist::Log => out.hist = flat::H_LOG,
@@ -192,7 +191,7 @@ impl<'a> Flattener<'a> {
             };
             self.put(Section::Lock, flat::Lock { global: l.global as u16, mode });
         }
-        let mut flags = u16::from(p.optional) * flat::P_OPTIONAL;
+        let mut flags = bit(p.optional, flat::P_OPTIONAL);
         match p.at {
             Place::Begin { .. } | Place::End { .. } | Place::Error { .. } => flags |= flat::P_INTERRUPTIBLE,
             Place::Timer { .. } => flags |= flat::P_MAXINT,
@@ -344,6 +343,15 @@ impl Image {
         }
         out.resize(at, 0);
         Ok(out)
+    }
+}
+
+/// The flag where it is set, else nothing.
+fn bit<T: Default>(set: bool, flag: T) -> T {
+    if set {
+        flag
+    } else {
+        T::default()
     }
 }
 

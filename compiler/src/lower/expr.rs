@@ -369,7 +369,7 @@ impl Fun<'_, '_> {
                 x
             }
             LValue::Global(g) => self.assign_global(*g, op, value, used, span),
-            LValue::Element { array, keys } => self.assign_element(*array, keys, op, value, used, span),
+            LValue::Element { array, keys } => self.assign_element(*array, keys, op, value, span),
         }
     }
 

@@ -69,7 +69,6 @@ impl Fun<'_, '_> {
         keys: &[Expr],
         op: Option<BinaryOp>,
         value: &Expr,
-        used: bool,
         span: Span,
     ) -> V {
         let keys = self.keys(keys, &[value]);
@@ -117,18 +116,12 @@ impl Fun<'_, '_> {
                 self.keyed(Op::Mget, t, array, keys);
                 match v {
                     Some(v) => self.arith(op, r, t, v),
-                    None => self.update_const(op, r, t, value, span),
+                    None => self.update(op, r, t, value, span),
                 }
                 self.keyed(Op::Mset, r, array, keys);
-                let _ = used;
                 r
             }
         }
-    }
-
-    /// `d = x op value` for a constant value.
-    fn update_const(&mut self, op: BinaryOp, d: V, x: V, value: &Expr, span: Span) {
-        self.update(op, d, x, value, span);
     }
 
     /// `[keys] in array`; a key that is `None` may be anything.

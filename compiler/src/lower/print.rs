@@ -77,11 +77,16 @@ impl Fun<'_, '_> {
                     };
                     let (width, precision) = (number(width), number(precision));
                     let Some(arg) = rest.next() else { continue };
-                    let flags = u8::from(flags.zero) * FL_ZERO
-                        | u8::from(flags.plus) * FL_PLUS
-                        | u8::from(flags.space) * FL_SPACE
-                        | u8::from(flags.left) * FL_LEFT
-                        | u8::from(flags.alt) * FL_ALT;
+                    let flags = [
+                        (flags.zero, FL_ZERO),
+                        (flags.plus, FL_PLUS),
+                        (flags.space, FL_SPACE),
+                        (flags.left, FL_LEFT),
+                        (flags.alt, FL_ALT),
+                    ]
+                    .iter()
+                    .filter(|(set, _)| *set)
+                    .fold(0, |all, (_, bit)| all | bit);
                     if flags == 0 && width == Number::None && precision == Number::None {
                         if let Some(t) = constant_text(conv, arg) {
                             add_text(&mut items, &t);
