@@ -3,10 +3,7 @@
 //! [`Model`]. Reports unknown functions, wrong numbers of keys and arguments,
 //! and what stands where it may not. Types come later (`infer`).
 
-use super::hir::{
-    Expr, ExprKind, Foreach, ForeachValue, FunctionId, GlobalId, LValue, LocalId, Sort, SortBy, Stmt,
-    StmtKind, Ty,
-};
+use super::hir::{Expr, ExprKind, FunctionId, GlobalId, LocalId, Stmt, StmtKind, Ty};
 use super::model::{
     FunctionInfo, FunctionSource, GlobalInfo, GuardedCall, LocalInfo, Model, ProbeInfo, StatNeeds,
 };

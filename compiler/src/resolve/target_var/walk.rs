@@ -144,7 +144,7 @@ impl<'a> Value<'a> {
                 if field.bit_size != 0 {
                     let bits = u8::try_from(field.bit_size).map_err(|_| out_of_range())?;
                     let signed = self.signed(field.ty)?;
-                    At::Value(self.from_words(words, bit, bits, signed)?)
+                    At::Value(self.word_bits(words, bit, bits, signed)?)
                 } else {
                     At::Words { words: words.clone(), bit }
                 }
@@ -201,7 +201,7 @@ impl<'a> Value<'a> {
     }
 
     /// Bits of raw register words.
-    fn from_words(&self, words: &[Expr], bit: u64, bits: u8, signed: bool) -> Result<Expr, Diagnostic> {
+    fn word_bits(&self, words: &[Expr], bit: u64, bits: u8, signed: bool) -> Result<Expr, Diagnostic> {
         let word = usize::try_from(bit / 64).ok().and_then(|n| words.get(n)).ok_or_else(out_of_range)?;
         let shift = (bit % 64) as u8;
         if u32::from(shift) + u32::from(bits) > 64 {
@@ -225,7 +225,7 @@ impl<'a> Value<'a> {
         match &self.at {
             At::Value(e) => Ok(e.clone()),
             At::Memory { base, offset } => Ok(self.load(base, *offset, size, signed)),
-            At::Words { words, bit } => self.from_words(words, *bit, size * 8, signed),
+            At::Words { words, bit } => self.word_bits(words, *bit, size * 8, signed),
             At::Bits { base, offset, shift, bits } => {
                 // the smallest aligned-by-byte load that covers the field; never past the field's own unit
                 let need = u32::from(*shift) + u32::from(*bits);
