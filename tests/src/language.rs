@@ -182,13 +182,13 @@ fn words_of(line: &str) -> Vec<String> {
     while let Some(c) = chars.next() {
         match (c, open) {
             (q, Some(o)) if q == o => open = None,
-            ('\\', o) if o != Some('\'') => word.get_or_insert_default().extend(chars.next()),
+            ('\\', o) if o != Some('\'') => word.get_or_insert_with(Default::default).extend(chars.next()),
             ('\'' | '"', None) => {
                 open = Some(c);
-                word.get_or_insert_default();
+                word.get_or_insert_with(Default::default);
             }
             (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
+            (c, _) => word.get_or_insert_with(Default::default).push(c),
         }
     }
     words.extend(word);

@@ -82,7 +82,7 @@ fn body(p: &Parsed) -> &[Stmt] {
 
 /// The only expression of `probe begin { … }`.
 fn value(text: &str) -> ExprKind {
-    match &body(&run(format!("probe begin {{ {text} }}")))[..] {
+    match body(&run(format!("probe begin {{ {text} }}"))) {
         [Stmt { kind: StmtKind::Expr(e), .. }] => e.kind.clone(),
         other => panic!("{other:?}"),
     }
