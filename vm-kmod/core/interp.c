@@ -194,7 +194,8 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	fr->s = s;
 	fr->agg = 0;
 	fr->walk = 0;
-	open_frame(c, fr);
+	if (f->naggs | f->niters)
+		open_frame(c, fr);
 	check_start(c);
 
 	/* clang-format off */
@@ -319,7 +320,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		s = fr[-1].s;
 		vmbreak;
 	vmcase(LOCK)
-		if (!c->held && unlikely(!vm_locks_take(c)))
+		if (!c->plan->nolock && !c->held && unlikely(!vm_locks_take(c)))
 			goto raised;
 		vmbreak;
 	vmcase(UNLOCK)

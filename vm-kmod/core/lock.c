@@ -58,13 +58,14 @@ static notrace bool per_cpu(const struct vm_global *g)
 
 /* What the set wants of the CPU locks: 0 none, 1 this one's, 2 all. A full
  * wrapping map of statistics drops entries under every CPU's cells. */
-static notrace u32 cpu_locks_wanted(const struct vm_ctx *c)
+static u8 cpu_locks_wanted(const struct vm *vm, const struct im_probe *pr)
 {
-	const struct im_lock *l = c->vm->prog->lock + c->probe->lock_first;
-	u32 k, want = 0;
+	const struct im_lock *l = vm->prog->lock + pr->lock_first;
+	u8 want = 0;
+	u32 k;
 
-	for (k = 0; k < c->probe->lock_count; k++, l++) {
-		const struct vm_global *g = &c->vm->global[l->global];
+	for (k = 0; k < pr->lock_count; k++, l++) {
+		const struct vm_global *g = &vm->global[l->global];
 
 		if (!per_cpu(g))
 			continue;
@@ -73,6 +74,66 @@ static notrace u32 cpu_locks_wanted(const struct vm_ctx *c)
 		want = 1;
 	}
 	return want;
+}
+
+/* runs while no other handler does */
+static bool alone(const struct im_probe *pr)
+{
+	return pr->kind == IM_K_BEGIN || pr->kind == IM_K_END || pr->kind == IM_K_ERROR;
+}
+
+/* short code that adds to one counter once, and calls and repeats nothing */
+static bool adds_once(const struct vm_prog *p, const struct im_func *f)
+{
+	const u64 *code = p->code + f->code;
+	u32 k, adds = 0;
+
+	for (k = 0; k < f->ncode && k < 32; k++)
+		switch (I_OP(code[k])) {
+		case OP_GADD:
+		case OP_GADDI:
+			adds++;
+			break;
+		case OP_CALL:
+		case OP_LOOP:
+		case OP_LOOPLT:
+		case OP_LOOPLTI:
+			return false;
+		}
+	return f->ncode <= 32 && adds <= 1;
+}
+
+/*
+ * Which probes need no lock for their set. On one CPU, none: the context is lock
+ * enough. Else those whose whole set is one counter kept per CPU, which they
+ * add to once: the cell is a word that only this CPU's handlers write, so who
+ * sums the cells sees the addition or does not. Unless somebody sets the counter
+ * while handlers run: that writes other CPUs' cells.
+ */
+void vm_plan_locks(struct vm *vm)
+{
+	const struct vm_prog *p = vm->prog;
+	u32 n, k, nprobes = prog_n(p, IM_S_PROBE);
+
+	for (n = 0; n < nprobes; n++)
+		for (k = 0; k < p->probe[n].lock_count && !alone(&p->probe[n]); k++) {
+			const struct im_lock *l = &p->lock[p->probe[n].lock_first + k];
+
+			if (l->mode == IM_L_WRITE)
+				vm->global[l->global].is_set = true;
+		}
+	for (n = 0; n < nprobes; n++) {
+		const struct im_probe *pr = &p->probe[n];
+		const struct im_lock *l = &p->lock[pr->lock_first];
+		struct vm_plan *plan = &vm->plan[n];
+
+		plan->cpu_locks = cpu_locks_wanted(vm, pr);
+		plan->nolock = vm->ncpus == 1 || pr->lock_count == 0 ||
+			       (pr->lock_count == 1 && l->mode == IM_L_ADD &&
+				vm->global[l->global].g->cls == IM_G_PERCPU &&
+				!vm->global[l->global].is_set && pr->cond == ~0u &&
+				adds_once(p, &p->func[pr->func]));
+	}
 }
 
 static notrace void drop_first(struct vm_ctx *c, u32 globals, u32 cpus)
@@ -89,21 +150,20 @@ static notrace void drop_first(struct vm_ctx *c, u32 globals, u32 cpus)
 notrace bool vm_locks_take(struct vm_ctx *c)
 {
 	const struct im_lock *l = c->vm->prog->lock + c->probe->lock_first;
-	u32 k, want;
+	u32 k, want = c->plan->cpu_locks;
 
+	if (c->plan->nolock)
+		return true;
 	c->held = true;
 	c->cpu_locks = 0;
 	for (k = 0; k < c->probe->lock_count; k++) {
 		struct vm_global *g = &c->vm->global[l[k].global];
 
-		if (!per_cpu(g) && c->vm->ncpus > 1 && !take(c, &g->lock, l[k].mode != IM_L_READ)) {
+		if (!per_cpu(g) && !take(c, &g->lock, l[k].mode != IM_L_READ)) {
 			drop_first(c, k, 0);
 			goto fail;
 		}
 	}
-	if (c->vm->ncpus == 1) /* the context is lock enough */
-		return true;
-	want = cpu_locks_wanted(c);
 	c->cpu_locks = (u8)want;
 	if (want == 1) {
 		if (take(c, &c->lock, true))
@@ -123,11 +183,10 @@ fail:
 	return false;
 }
 
+/* of a set that was taken and is held */
 notrace void vm_locks_drop(struct vm_ctx *c)
 {
 	c->held = false;
-	if (c->vm->ncpus == 1)
-		return;
 	if (c->cpu_locks == 1)
 		drop(&c->lock);
 	drop_first(c, c->probe->lock_count, c->cpu_locks == 2 ? c->vm->ncpus : 0);

@@ -132,6 +132,28 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	return 0;
 }
 
+static int new_plans(struct vm *vm)
+{
+	const struct vm_prog *p = vm->prog;
+	const struct im_limits *lim = &p->h->limits;
+	u32 n, count = prog_n(p, IM_S_PROBE);
+
+	vm->plan = vm_take(vm, &vm->bytes_globals, (u64)count + 1, sizeof(*vm->plan));
+	if (!vm->plan)
+		return -ENOMEM;
+	for (n = 0; n < count; n++) {
+		const struct im_probe *pr = &p->probe[n];
+		bool longer = pr->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT);
+
+		vm->plan[n].f = pr->cond == ~0u ? &p->func[pr->func] : NULL;
+		vm->plan[n].budget = longer ? lim->maxaction_int : lim->maxaction;
+		if (lim->suppress_time)
+			vm->plan[n].budget = 0x7fffffffffffffffll;
+	}
+	vm_plan_locks(vm);
+	return 0;
+}
+
 int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out)
 {
 	u64 limit = (u64)p->h->limits.maxmemory << 10;
@@ -155,7 +177,7 @@ int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out)
 	for (k = 0; k < vm->nglobals; k++)
 		if (new_global(vm, k, &cells))
 			goto fail;
-	if (p->uses & USE_SPEC && spec_new(vm))
+	if (new_plans(vm) || (p->uses & USE_SPEC && spec_new(vm)))
 		goto fail;
 	for (k = 0; k < ncpus; k++)
 		if (new_ctx(vm, k, cells))
@@ -206,6 +228,7 @@ void vm_free(struct vm *vm)
 		map_free(vm->global[k].map);
 	}
 	spec_free(vm);
+	give(vm->plan);
 	give(vm->cpu);
 	give(vm->global);
 	vmh_free(vm);
@@ -249,47 +272,39 @@ notrace bool vm_aborted(const struct vm *vm)
 	return __atomic_load_n(&vm->aborted, __ATOMIC_RELAXED);
 }
 
-static notrace int run_handler(struct vm_ctx *c, bool *skip)
+/* the condition, then the handler */
+static vm_noinline notrace int run_on_condition(struct vm_ctx *c, bool *skip)
 {
 	const struct vm_prog *p = c->vm->prog;
-	const struct im_probe *pr = c->probe;
+	const struct im_func *f = &p->func[c->probe->cond];
 
-	if (pr->cond != ~0u) {
-		const struct im_func *f = &p->func[pr->cond];
-
-		if (f->flags & IM_F_LOCKED && !vm_locks_take(c))
-			return -1;
-		if (vm_exec(c, f))
-			return -1;
-		*skip = !c->regs[0];
-		if (*skip)
-			return 0;
-	}
-	return vm_exec(c, &p->func[pr->func]);
+	if (f->flags & IM_F_LOCKED && !vm_locks_take(c))
+		return -1;
+	if (vm_exec(c, f))
+		return -1;
+	*skip = !c->regs[0];
+	return *skip ? 0 : vm_exec(c, &p->func[c->probe->func]);
 }
 
 notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit)
 {
-	const struct vm_prog *p = c->vm->prog;
-	const struct im_limits *lim = &p->h->limits;
+	const struct vm_plan *plan = &c->vm->plan[probe];
 	bool skip = false;
 	int err;
 
 	c->hit = hit;
-	c->probe = &p->probe[probe];
+	c->probe = &c->vm->prog->probe[probe];
 	c->probe_nr = probe;
+	c->plan = plan;
 	c->error = E_NONE;
-	c->calls = c->probe->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT) ? lim->maxaction_int
-									: lim->maxaction;
-	if (lim->suppress_time)
-		c->calls = 0x7fffffffffffffffll;
-	c->budget = c->calls;
+	c->calls = plan->budget;
+	c->budget = plan->budget;
 	c->tok_len = 0;
 	c->match.valid = false;
-	err = run_handler(c, &skip);
+	err = likely(plan->f) ? vm_exec(c, plan->f) : run_on_condition(c, &skip);
 	if (c->held)
 		vm_locks_drop(c);
-	if (!err)
+	if (likely(!err))
 		return skip ? VM_SKIP_COND : VM_OK;
 	if (c->error == E_ABORT)
 		return VM_OK;

@@ -76,6 +76,14 @@ struct vm_match { /* of the last successful =~ */
 	struct rx_scratch *scratch;
 };
 
+/* What every run of a probe would find out again, found out by vm_new. */
+struct vm_plan {
+	const struct im_func *f; /* the handler; NULL: a condition comes first */
+	s64 budget;		 /* actions */
+	u8 cpu_locks;		 /* as in vm_ctx */
+	bool nolock;		 /* its lock set needs no lock: see lock.c */
+};
+
 struct vm_ctx {
 	struct vm_lock lock; /* of this CPU's cells */
 	u32 cpu;
@@ -87,6 +95,7 @@ struct vm_ctx {
 	const struct vm_hit *hit;
 	const struct im_probe *probe;
 	u32 probe_nr;
+	const struct vm_plan *plan;
 	u32 depth;
 	bool held;    /* the lock set is */
 	u8 cpu_locks; /* with 0 no, 1 this, 2 every CPU's lock */
@@ -116,6 +125,7 @@ struct vm_ctx {
 
 struct vm_global {
 	const struct im_global *g;
+	bool is_set; /* by a handler that does not run alone */
 	struct vm_lock lock;
 	u32 cell; /* offset of its cell in vm_ctx.cells */
 	s64 ival;
@@ -136,6 +146,7 @@ struct vm {
 	u32 exiting, aborted;
 	struct vm_global *global;
 	struct vm_ctx **cpu;
+	struct vm_plan *plan; /* of each probe */
 	struct vm_spec *spec;
 	u64 bytes_globals, bytes_contexts, bytes_rings;
 	u64 bytes_left; /* that the session may still take */
@@ -148,6 +159,7 @@ struct vm {
 void *vm_take(struct vm *vm, u64 *account, u64 count, u64 size);
 
 /* -- lock.c -- */
+void vm_plan_locks(struct vm *vm);
 bool vm_locks_take(struct vm_ctx *c);
 void vm_locks_drop(struct vm_ctx *c);
 bool vm_spin(struct vm_ctx *c, struct vm_lock *l);
