@@ -103,6 +103,20 @@ static bool adds_once(const struct vm_prog *p, const struct im_func *f)
 	return f->ncode <= 32 && adds <= 1;
 }
 
+/* `probe ... { x++ }`, the handler that runs most often of all: lock, gaddi, ret */
+static void plan_counter(const struct vm *vm, struct vm_plan *plan, const struct im_func *f)
+{
+	const u64 *code = vm->prog->code + f->code;
+	u32 k = I_OP(code[0]) == OP_LOCK;
+
+	if (f->ncode < k + 2 || I_OP(code[k]) != OP_GADDI || I_OP(code[k + 1]) != OP_RET ||
+	    vm->global[I_IMM(code[k])].g->cls != IM_G_PERCPU)
+		return;
+	plan->counter = true;
+	plan->cell = vm->global[I_IMM(code[k])].cell;
+	plan->add = (s8)I_A(code[k]);
+}
+
 /*
  * Which probes need no lock for their set. On one CPU, none: the context is lock
  * enough. Else those whose whole set is one counter kept per CPU, which they
@@ -133,6 +147,8 @@ void vm_plan_locks(struct vm *vm)
 				vm->global[l->global].g->cls == IM_G_PERCPU &&
 				!vm->global[l->global].is_set && pr->cond == ~0u &&
 				adds_once(p, &p->func[pr->func]));
+		if (plan->nolock && pr->cond == ~0u)
+			plan_counter(vm, plan, &p->func[pr->func]);
 	}
 }
 

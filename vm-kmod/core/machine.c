@@ -292,6 +292,10 @@ notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *
 	bool skip = false;
 	int err;
 
+	if (plan->counter) {
+		*(u64 *)(c->cells + plan->cell) += (u64)plan->add;
+		return VM_OK;
+	}
 	c->hit = hit;
 	c->probe = &c->vm->prog->probe[probe];
 	c->probe_nr = probe;

@@ -82,6 +82,9 @@ struct vm_plan {
 	s64 budget;		 /* actions */
 	u8 cpu_locks;		 /* as in vm_ctx */
 	bool nolock;		 /* its lock set needs no lock: see lock.c */
+	bool counter;		 /* all that it does is cell += add: no interpreter */
+	u32 cell;
+	s64 add;
 };
 
 struct vm_ctx {

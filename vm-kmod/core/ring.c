@@ -57,6 +57,8 @@ notrace struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)
 	if (used > g->size || body > g->size / 2 || len + pad > g->size - used) {
 		g->lost++;
 		__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
+		if (ring == RING_DATA && c->probe)
+			vmh_lost(c, c->probe_nr);
 		return NULL;
 	}
 	if (pad) {
@@ -144,17 +146,30 @@ notrace void vm_emit_exit(struct vm_ctx *c, u32 reason)
 	vm_commit(c, RING_CTL);
 }
 
-void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len)
+/* `probe` is 0xffff where it is about none */
+static void control(struct vm_ctx *c, u16 type, u32 probe, const void *body, u32 len)
 {
-	struct vm_ctx *c = vm->cpu[cpu];
-	const struct im_probe *probe = c->probe;
+	const struct im_probe *running = c->probe;
 	struct rec *r;
 
-	c->probe = NULL; /* the host's, of no probe */
+	c->probe = NULL; /* the host's, whatever runs */
 	r = vm_reserve(c, RING_CTL, type, len);
-	c->probe = probe;
+	c->probe = running;
 	if (!r)
 		return;
+	r->probe = (u16)probe;
 	memcpy(r + 1, body, len);
 	vm_commit(c, RING_CTL);
+}
+
+void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len)
+{
+	control(vm->cpu[cpu], type, 0xffff, body, len);
+}
+
+void vm_note(struct vm *vm, u32 cpu, u32 probe, u32 code, u32 arg)
+{
+	const u32 body[2] = { code, arg };
+
+	control(vm->cpu[cpu], REC_NOTE, probe, body, sizeof(body));
 }

@@ -105,6 +105,8 @@ bool vm_aborted(const struct vm *vm);
 void *vm_ctx_host(const struct vm_ctx *c);
 /* a message of the host itself into the control ring */
 void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len);
+/* a REC_NOTE of the host on one of the probes */
+void vm_note(struct vm *vm, u32 cpu, u32 probe, u32 code, u32 arg);
 
 /* -- text: the one place where formats become bytes (also used by the loader) */
 /* REC_PRINT or REC_HIST body -> text. Returns the bytes written, at most cap;
@@ -136,5 +138,7 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
 /* called after each record that went into a ring; urgent: the control ring.
  * The host decides when to wake the reader (watermark, timer). */
 void vmh_wake(struct vm_ctx *c, bool urgent);
+/* a record of that probe found no room in the data ring */
+void vmh_lost(struct vm_ctx *c, u32 probe);
 
 #endif

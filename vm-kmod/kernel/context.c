@@ -77,7 +77,7 @@ static void count_skip(struct stpvm_session *s)
  */
 static void overload(struct stpvm_session *s, struct stpvm_cpu *cpu)
 {
-	u32 n, worst = 0, body[2];
+	u32 n, worst = 0;
 	u64 most = 0;
 
 	for (n = 0; n < s->nprobes; n++) {
@@ -91,9 +91,7 @@ static void overload(struct stpvm_session *s, struct stpvm_cpu *cpu)
 		return;
 	}
 	s->probe[worst].sample = s->probe[worst].sample * 2 + 1;
-	body[0] = REC_NOTE_SAMPLED;
-	body[1] = s->probe[worst].sample + 1;
-	vm_control(s->vm, cpu->number, REC_NOTE, body, sizeof(body));
+	vm_note(s->vm, cpu->number, worst, REC_NOTE_SAMPLED, s->probe[worst].sample + 1);
 }
 
 /* Once in an interval: was it too much? Also finds an exit() whose record had no room. */
@@ -171,8 +169,11 @@ void stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
 	if (unlikely(!stpvm_live(s) || s->own_only || stack_is_low(s->minstack)) &&
 	    !rare_checks(p, st))
 		goto idle;
-	if (unlikely(st->hits++ & p->sample))
+	if (unlikely(p->sample) && ((st->hits + st->thinned) & p->sample)) {
+		st->thinned++;
 		goto idle;
+	}
+	st->hits++;
 	start = rdtsc();
 	r = vm_run(cpu->ctx, p->index, hit);
 	if (unlikely(r != VM_OK))

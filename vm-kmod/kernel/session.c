@@ -351,5 +351,6 @@ void stpvm_session_stats(struct stpvm_session *s, u32 probe, struct stpvm_probe_
 		out->skipped_stack += one->skipped_stack;
 		out->lost += one->lost;
 		out->cycles += one->cycles;
+		out->thinned += one->thinned;
 	}
 }

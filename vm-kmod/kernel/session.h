@@ -98,7 +98,7 @@ struct stpvm_probe {
 	u8 kind;    /* enum im_kind */
 	u8 via;	    /* enum stpvm_via */
 	u16 flags;  /* IM_P_* */
-	u32 sample; /* overload: run when (hits & sample) is 0 */
+	u32 sample; /* overload: run one hit in sample + 1 */
 };
 
 /* which source arms a probe that several could */

@@ -76,6 +76,7 @@ struct stpvm_start {
 
 struct stpvm_probe_stats {
 	__u64 hits, errors, skipped_busy, skipped_lock, skipped_stack, lost, cycles;
+	__u64 thinned; /* hits left out by the overload guard */
 };
 
 struct stpvm_stats {

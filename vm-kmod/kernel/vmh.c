@@ -444,6 +444,15 @@ size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap)
 	return len;
 }
 
+/* -- lost records ------------------------------------------------------------------- */
+
+void vmh_lost(struct vm_ctx *c, u32 probe)
+{
+	const struct stpvm_session *s = vm_ctx_host(c);
+
+	per_cpu_ptr(s->cpu, vm_ctx_cpu(c))->stats[probe].lost++;
+}
+
 /* -- messages ------------------------------------------------------------------------ */
 
 void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)

@@ -190,6 +190,11 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)
 		h->message(h->message_arg, helper, level, s);
 }
 
+/* hosted, the ring's own count is enough */
+void vmh_lost(struct vm_ctx *c, u32 probe)
+{
+}
+
 void vmh_wake(struct vm_ctx *c, bool urgent)
 {
 	struct user_host *h = vm_ctx_host(c);

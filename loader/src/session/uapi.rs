@@ -83,6 +83,8 @@ pub struct ProbeStats {
     /// Records that found no room.
     pub lost: u64,
     pub cycles: u64,
+    /// Hits left out by the overload guard.
+    pub thinned: u64,
 }
 
 /// `struct stpvm_stats`

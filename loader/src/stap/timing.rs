@@ -23,6 +23,7 @@ pub fn report(image: &Image, stats: &Stats) -> String {
             ("skipped while busy", s.skipped_busy),
             ("skipped for a lock", s.skipped_lock),
             ("skipped for stack space", s.skipped_stack),
+            ("left out for overload", s.thinned),
             ("records lost", s.lost),
         ] {
             if n > 0 {
