@@ -366,6 +366,7 @@ impl Fun<'_, '_> {
                     Some(op) => self.update(op, x, x, value, span),
                 }
                 debug_assert_eq!(ty, value.ty);
+                self.agg_forget();
                 x
             }
             LValue::Global(g) => self.assign_global(*g, op, value, used, span),
@@ -463,6 +464,7 @@ impl Fun<'_, '_> {
         match target {
             LValue::Local(l) => {
                 let x = self.local(*l).0;
+                self.agg_forget();
                 if prefix || !used {
                     self.op_imm(Op::Addi, x, x, k);
                     return x;

@@ -1,6 +1,7 @@
 //! `foreach` over arrays and over the buckets of histograms.
 
-use super::fun::{Fun, LoopLabels};
+use super::assigns_local;
+use super::fun::{Fun, LoopLabels, Walk};
 use super::ir::Ins;
 use super::maps::slice_mask;
 use super::stats::agg_field;
@@ -48,7 +49,15 @@ impl Fun<'_, '_> {
             Some(ForeachValue::Stat(id)) => self.current.push((id, it)),
             None => {}
         }
+        let keys: Option<Vec<LocalId>> = f.keys.iter().copied().collect();
+        let keys = keys.filter(|keys| {
+            let distinct = keys.iter().enumerate().all(|(i, k)| !keys[..i].contains(k));
+            distinct && !keys.iter().any(|k| assigns_local(&f.body, *k))
+        });
+        let walks = self.walks.len();
+        self.walks.extend(keys.map(|keys| Walk { array: f.array, keys, it }));
         let charge = self.turn(&f.body, LoopLabels { brk: end, cont });
+        self.walks.truncate(walks);
         if matches!(f.value, Some(ForeachValue::Stat(_))) {
             self.current.pop();
         }
@@ -56,6 +65,17 @@ impl Fun<'_, '_> {
         self.close_loop(top, charge);
         self.bind(end);
         self.iter_depth = it;
+    }
+
+    /// The iterator that stands at `array[keys]` already: no need to look it up.
+    /// An array can't be changed while it is walked.
+    pub fn walked(&self, array: GlobalId, keys: &[Expr]) -> Option<u8> {
+        let same = |w: &&Walk| {
+            w.array == array
+                && w.keys.len() == keys.len()
+                && w.keys.iter().zip(keys).all(|(l, k)| matches!(&k.kind, ExprKind::Local(x) if x == l))
+        };
+        self.walks.iter().rev().find(same).map(|w| w.it)
     }
 
     /// `bucket` gets the number of each bucket.

@@ -60,6 +60,13 @@ pub struct CachedAgg {
     pub slot: u8,
 }
 
+/// A loop over an array whose body does not change the variables of the keys.
+pub struct Walk {
+    pub array: GlobalId,
+    pub keys: Vec<LocalId>,
+    pub it: u8,
+}
+
 pub struct Fun<'c, 'p> {
     pub cx: &'c mut Cx<'p>,
     pub body: Body,
@@ -82,6 +89,8 @@ pub struct Fun<'c, 'p> {
     pub iter_depth: u8,
     /// Iterator of each enclosing `foreach` that gives its entry to `StatRef::Current`.
     pub current: Vec<(u32, u8)>,
+    /// Enclosing loops whose entry is also what `array[keys]` names.
+    pub walks: Vec<Walk>,
 }
 
 impl<'c, 'p> Fun<'c, 'p> {
@@ -103,6 +112,7 @@ impl<'c, 'p> Fun<'c, 'p> {
             agg_cache: Vec::new(),
             iter_depth: 0,
             current: Vec::new(),
+            walks: Vec::new(),
         }
     }
 

@@ -58,6 +58,10 @@ impl Fun<'_, '_> {
     }
 
     pub fn element_to(&mut self, array: GlobalId, keys: &[Expr], ty: Ty, d: V, span: Span) {
+        if let Some(it) = self.walked(array, keys) {
+            self.at(span);
+            return self.op(if ty == Ty::Long { Op::Itval } else { Op::Itvals }, d, u32::from(it), 0);
+        }
         let keys = self.keys(keys, &[]);
         self.at(span);
         self.keyed(if ty == Ty::Long { Op::Mget } else { Op::Mgets }, d, array, keys);

@@ -66,6 +66,12 @@ impl Fun<'_, '_> {
                 self.agg_keep(key, array, slot)
             }
             StatRef::Element { keys, .. } => {
+                if let Some(it) = self.walked(global_of(stat), keys) {
+                    let slot = self.agg_slot();
+                    self.at(span);
+                    self.op(Op::Agldt, u32::from(slot), u32::from(it), 0);
+                    return self.agg_keep(key, array, slot);
+                }
                 let keys = self.keys(keys, &[]);
                 let slot = self.agg_slot();
                 self.at(span);
@@ -176,6 +182,8 @@ fn same_key(s: &StatRef) -> Option<String> {
                 match &k.kind {
                     ExprKind::Number(n) => out += &format!(",{n}"),
                     ExprKind::String(s) => out += &format!(",{s:?}"),
+                    // Forgotten when the variable is assigned.
+                    ExprKind::Local(l) => out += &format!(",local {}", l.0),
                     _ => return None,
                 }
             }

@@ -253,6 +253,22 @@ fn conditions_of_probes_are_functions() {
     assert!(image.probes[0].condition.is_none() && image.probes[1].condition.is_some());
 }
 
+#[test]
+fn elements_of_the_entry_at_which_a_loop_stands_are_not_looked_up() {
+    let text = "global a, s
+        probe begin {
+          a[1] = 5; a[2] = 6; s[1, \"x\"] <<< 4; s[1, \"x\"] <<< 6;
+          foreach (k in a) { n += a[k]; foreach (j in a) n += a[k] * a[j] }
+          foreach ([k, t] in s) println(@count(s[k, t]), @sum(s[k, t]), @avg(s[k, t]));
+          foreach (k in a) { k++; m += a[k] }
+          println(n, \" \", m) }";
+    let image = compile(text);
+    assert_eq!(run_image(&image), format!("2105\n{} 6\n", 5 + 6 + 11 * 11));
+    let ops = handler(&image);
+    assert_eq!(ops.iter().filter(|o| **o == Op::Mget).count(), 1, "{}", image.listing(true));
+    assert_eq!(ops.iter().filter(|o| **o == Op::Agldt).count(), 1);
+}
+
 // -- the shape of the code ------------------------------------------------------
 
 #[test]
