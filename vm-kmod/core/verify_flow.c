@@ -50,18 +50,34 @@ static void merge_into(struct verifier *v, u32 pc, const struct vstate *now)
 	s->lock |= now->lock;
 }
 
+static void apply_cut(struct verifier *v, u32 label)
+{
+	struct vstate *s = &v->state[label];
+	u32 w;
+
+	for (w = 0; w < 4; w++) {
+		s->r[w] &= ~v->cut[label].r[w];
+		s->s[w] &= ~v->cut[label].s[w];
+	}
+}
+
 static int check_back(struct verifier *v, u32 head)
 {
 	const struct vstate *h = &v->state[v->label[head] - 1], *n = &v->now;
+	struct cut *c = &v->cut[v->label[head] - 1];
 	u32 w;
 
 	if (!n->live)
 		return 0;
 	if (!h->live)
 		return refuse(v, V_LOOP, "loop whose head is not reached from above");
-	for (w = 0; w < 4; w++)
-		if (h->r[w] & ~n->r[w] || h->s[w] & ~n->s[w])
-			return refuse(v, V_LOOP, "loop loses a register that its head relies on");
+	for (w = 0; w < 4; w++) {
+		if (!(h->r[w] & ~n->r[w]) && !(h->s[w] & ~n->s[w]))
+			continue;
+		c->r[w] |= h->r[w] & ~n->r[w];
+		c->s[w] |= h->s[w] & ~n->s[w];
+		v->again = true;
+	}
 	if (h->agg & ~n->agg || h->walk & ~n->walk)
 		return refuse(v, V_LOOP, "loop loses an aggregate or iterator of its head");
 	if (n->lock & ~h->lock)
@@ -247,10 +263,7 @@ static int step(struct verifier *v)
 
 	if (v->label[v->pc]) {
 		merge_into(v, v->pc, &v->now);
-		if (v->cut[v->label[v->pc] - 1].r <= 255)
-			clear_from(v->state[v->label[v->pc] - 1].r, v->cut[v->label[v->pc] - 1].r);
-		if (v->cut[v->label[v->pc] - 1].s <= 255)
-			clear_from(v->state[v->label[v->pc] - 1].s, v->cut[v->label[v->pc] - 1].s);
+		apply_cut(v, v->label[v->pc] - 1);
 		v->now = v->state[v->label[v->pc] - 1];
 	}
 	if (op == OP_CATCH && !v->catcher[v->pc])
@@ -302,13 +315,14 @@ static int step(struct verifier *v)
 	return 0;
 }
 
-int verify_flow(struct verifier *v)
+static int walk_code(struct verifier *v)
 {
 	struct vstate *n = &v->now;
 	u32 k;
 	int err;
 
 	memset(n, 0, sizeof(*n));
+	memset(v->state, 0, sizeof(*v->state) * (size_t)v->nlabels);
 	for (k = 0; k < v->func->ni; k++)
 		set_bit_of(n->r, k);
 	for (k = 0; k < v->func->ns; k++)
@@ -324,4 +338,22 @@ int verify_flow(struct verifier *v)
 	if (n->live || !(op_row[I_OP(v->code[v->pc])].flags & E))
 		return refuse(v, V_END, "code runs off the end of the function");
 	return 0;
+}
+
+/* What a loop loses is known at its end only: then once more, with a head that
+ * has it not. Each round takes at least one register from one head. */
+int verify_flow(struct verifier *v)
+{
+	u32 calls = v->ncalls;
+	int err;
+
+	do {
+		v->work += v->func->ncode;
+		if (v->work > WORK_MAX)
+			return refuse(v, V_COMPLEX, "too much code to verify");
+		v->again = false;
+		v->ncalls = calls;
+		err = walk_code(v);
+	} while (!err && v->again);
+	return err;
 }

@@ -23,10 +23,10 @@ struct vstate {
 	u8 live;	/* reached */
 };
 
-/* What the calls inside of a loop overwrite: all from here on. Its head cannot
- * rely on that, whatever was there before. */
+/* What a loop's end has lost, because a call in it lies there: its head must not
+ * rely on that. */
 struct cut {
-	u16 r, s;
+	u64 r[4], s[4];
 };
 
 struct call { /* a CALL instruction */
@@ -51,6 +51,8 @@ struct verifier {
 	u8 *catcher;	      /* per instruction: starts a catch block */
 	struct vstate *state; /* of the labels */
 	struct cut *cut;      /* of the labels */
+	u32 nlabels;
+	bool again; /* a cut was added: once more from the start */
 	struct vstate now;
 	/* the whole image */
 	struct call *call;

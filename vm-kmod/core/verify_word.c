@@ -357,30 +357,7 @@ int verify_words(struct verifier *v)
 	for (k = 0; k < fn->ncode; k++)
 		if (v->label[k])
 			v->label[k] = ++n;
-	memset(v->state, 0, sizeof(*v->state) * (size_t)n);
-	memset(v->cut, 0xff, sizeof(*v->cut) * (size_t)n);
-	for (v->pc = 0; v->pc < fn->ncode; v->pc++) {
-		u64 i = v->code[v->pc];
-		const struct op_row *o = &op_row[I_OP(i)];
-
-		if (!(o->flags & B))
-			continue;
-		t = v->pc + 1 + (o->b == K_K ? -(u32)I_BC(i) : (u32)I_IMM(i));
-		v->work += v->pc - t;
-		if (v->work > WORK_MAX)
-			return refuse(v, V_COMPLEX, "too many loops inside each other");
-		for (k = t; k < v->pc; k++) {
-			struct cut *c = &v->cut[v->label[t] - 1];
-			u64 call = v->code[k];
-
-			if (I_OP(call) != OP_CALL)
-				continue;
-			if (c->r > I_B(call))
-				c->r = I_B(call);
-			if (c->s > I_C(call))
-				c->s = I_C(call);
-		}
-	}
-	v->pc = 0;
+	v->nlabels = n;
+	memset(v->cut, 0, sizeof(*v->cut) * (size_t)n);
 	return 0;
 }

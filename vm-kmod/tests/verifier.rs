@@ -330,13 +330,35 @@ fn loop_keeps_what_its_head_relies_on() {
         handler(&code)
     };
     accepted(&program(1));
-    refused(&program(0), Rule::Loop);
+    refused(&program(0), Rule::Assign);
     // the loop takes its lock: on the second turn the head cannot know
     let turn = |lock: Insn, head: i32| handler(&[LOCK, lock, i(Op::Loop, 1, 0, 0, head)]);
     accepted(&turn(LOCK, -2));
     refused(&turn(i(Op::Unlock, 0, 0, 0, 0), -2), Rule::Loop);
     // a head that nothing but the loop reaches
     refused(&handler(&[i(Op::Jmp, 0, 0, 0, 1), RET, i(Op::Loop, 1, 0, 0, -2)]), Rule::Loop);
+}
+
+#[test]
+fn loop_may_lose_what_its_head_does_not_read() {
+    // r1 is written before the loop; the window of the call inside lies over it
+    let program = |head: Insn| {
+        let mut im = Image::new();
+        let f = im.callee(0, 0, 0, &[RET]);
+        let code = [
+            i(Op::Ldi, 0, 0, 0, 0),
+            i(Op::Ldi, 1, 0, 0, 0),
+            head,
+            i(Op::Call, 0, 1, 0, f),
+            i(Op::Addi, 0, 0, 0, 1),
+            ibc(Op::Looplti, 0, 4, 9),
+            RET,
+        ];
+        im.probe(&code, &[]);
+        im
+    };
+    accepted(&program(i(Op::Mov, 0, 0, 0, 0)));
+    refused(&program(i(Op::Mov, 0, 1, 0, 0)), Rule::Assign);
 }
 
 #[test]

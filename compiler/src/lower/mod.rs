@@ -31,6 +31,8 @@ mod stats;
 mod stmt;
 
 #[cfg(test)]
+mod random_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::bytecode::{

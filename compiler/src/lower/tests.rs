@@ -10,9 +10,14 @@ use stp_vm::host::rec;
 use stp_vm::isa::{Insn, Op};
 use stp_vm::{Hit, Machine};
 
-fn compile_with(text: &str, define: &[(&str, &str)]) -> Image {
+pub(super) fn compile_with(text: &str, define: &[(&str, &str)]) -> Image {
+    compile_options(text, define, false)
+}
+
+/// `unoptimized`: `-u`, nothing is elided.
+pub(super) fn compile_options(text: &str, define: &[(&str, &str)], unoptimized: bool) -> Image {
     let defines = define.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-    let mut c = Compilation::new(Options { defines, no_warnings: true, ..Options::default() });
+    let mut c = Compilation::new(Options { defines, unoptimized, no_warnings: true, ..Options::default() });
     let input = Input { name: "t.stp".into(), text: text.into() };
     let done = c.parse(&[input]).and_then(|()| c.analyze()).and_then(|()| c.translate());
     let said: String = c.diagnostics.list.iter().map(|d| crate::diag::render(&c.sources, d, false)).collect();
@@ -38,7 +43,7 @@ fn place(p: &Place) -> Result<ResolvedPlace, std::convert::Infallible> {
 }
 
 /// Runs each probe once, in the order of the script. Output, then errors with their places.
-fn run_image(image: &Image) -> String {
+pub(super) fn run_image(image: &Image) -> String {
     let flat = image.flatten(&mut place).expect("flat form");
     let m = match Machine::load(&flat, !0, 2) {
         Ok(m) => m,
