@@ -28,7 +28,12 @@ pub fn checks() -> Vec<Check> {
             |o| {
                 let of = |key| numbers(o, key).and_then(|n| n.first().copied().ok_or("no number".to_string()));
                 let (made, seen) = (of("calls")?, of("getppid")?);
-                equal("calls of getppid", seen, made)?;
+                // One emulated processor may sleep with the lock that the other tries for: such
+                // a handler is skipped, as with SystemTap, and counted. Nothing else may be missing.
+                let missing = made - seen;
+                if missing < 0 || missing > skipped(o) {
+                    return Err(format!("{seen} calls of getppid seen, {made} made, {} skipped", skipped(o)));
+                }
                 for call in ["openat", "read", "write", "close"] {
                     equal(call, (of(call)? >= 200).into(), 1)?;
                 }
@@ -171,4 +176,14 @@ fn same_count(o: &Outcome, made: &str, seen: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{made:?} were made, {seen:?} seen")),
     }
+}
+
+/// The skipped handlers that stap told of at the end of the run.
+fn skipped(o: &Outcome) -> i64 {
+    let err = String::from_utf8_lossy(&o.stderr).into_owned();
+    let number = err
+        .split("skipped probes: ")
+        .nth(1)
+        .map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    number.and_then(|n| n.parse().ok()).unwrap_or(0)
 }
