@@ -253,7 +253,7 @@ fn text(e: &E) -> String {
 fn body(list_of: &[S], out: &mut String, indent: usize) {
     let pad = "  ".repeat(indent);
     for s in list_of {
-        let mut inner = |l: &[S]| {
+        let inner = |l: &[S]| {
             let mut t = String::new();
             body(l, &mut t, indent + 1);
             format!("{{\n{t}{pad}}}")
