@@ -118,6 +118,12 @@ impl Emitter<'_> {
                 break;
             }
         }
+        // A try block that has become empty: nothing arrives at its catch.
+        for (from, to, catch) in &self.body.tries {
+            if self.gone[*from as usize..*to as usize].iter().all(|gone| *gone) {
+                self.gone[self.body.labels[*catch as usize] as usize] = true;
+            }
+        }
         let mut n = 0;
         for gone in &self.gone {
             self.at.push(n);

@@ -178,6 +178,12 @@ fn errors_are_caught_where_they_belong_and_leave_variables_as_they_were() {
 }
 
 #[test]
+fn a_try_block_that_does_nothing_has_no_catch_block() {
+    let text = "probe begin { try { x = strlen(execname()) } catch (m) { println(m) } println(\"on\") }";
+    assert_eq!(run_image(&compile_options(text, &[], true)), "on\n");
+}
+
+#[test]
 fn an_error_names_its_place_and_its_callers() {
     let text = "function f(x) { return 1 / x }\nprobe begin { println(\"a\"); println(f(0)) }";
     assert_eq!(
