@@ -110,6 +110,8 @@ pub fn alias(e: &Expr) -> Option<LocalId> {
         ExprKind::Local(l)
         | ExprKind::Assign { target: LValue::Local(l), .. }
         | ExprKind::IncDec { prefix: true, target: LValue::Local(l), .. } => Some(*l),
+        // What was stored elsewhere is the value's own register.
+        ExprKind::Assign { op: None, value, .. } => alias(value),
         _ => None,
     }
 }

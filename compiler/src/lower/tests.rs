@@ -92,6 +92,15 @@ fn operands_are_evaluated_from_left_to_right() {
 }
 
 #[test]
+fn a_stored_value_stays_while_its_variable_changes() {
+    assert_eq!(
+        run("global n\nprobe begin { t = \"a\"; println((n[t] = t) . (t = \"b\"), n[\"a\"]) }"),
+        "aba\n"
+    );
+    assert_eq!(run("global g\nprobe begin { x = 1; println((g = x) * 10 + (x = 2), g) }"), "121\n");
+}
+
+#[test]
 fn an_assignment_reads_its_own_target_before_it_writes() {
     assert_eq!(run("probe begin { s = \"x\"; s = (\"a\" . s) . (\"b\" . s); println(s) }"), "axbx\n");
     assert_eq!(run("probe begin { a = 3; a = a > 2 ? a * a : -a; println(a) }"), "9\n");
