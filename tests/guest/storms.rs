@@ -38,7 +38,7 @@ pub fn checks() -> Vec<Check> {
              n=0; while [ $n -lt 100 ]; do\n\
              \tstaprun $image >out || fail \"round $n: $(cat out)\"\n\
              \tread -r word hits <out; [ \"$word\" = hits ] && [ $hits -gt 0 ] || fail \"round $n: $(cat out)\"\n\
-             \treload; n=$((n + 1))\n\
+             \treload; n=$((n + 1)); [ $((n % 10)) = 0 ] && echo round $n at $(cut -d. -f1 /proc/uptime) >&2\n\
              done; echo $n; kill $load",
             |o| prints(o, "100\n"),
         )

@@ -1,0 +1,218 @@
+//! `bench`: measures, and writes `docs/performance.md`. Turn-around of the whole
+//! process, the interpreter beside Lua's, and the cost of an event in the
+//! guests beside bpftrace's. Ratios are taken within one run; the guests count
+//! instructions, so that their figures repeat whatever else the machine does.
+
+use anyhow::{bail, ensure, Context, Result};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+use stp_tests::guest::{self, Case, Ending, Guest, SERIES};
+
+/// A process run that often, for the best and the median.
+const RUNS: usize = 30;
+/// Turns of the interpreter's loops.
+const TURNS: u64 = 3_000_000;
+
+/// What an event does, for both: name, our handler (and what stands before the probe), bpftrace's.
+const HANDLERS: [(&str, &str, &str, &str); 4] = [
+    ("bare hook", "", "", ""),
+    ("counter", "global n", "n++", "@n++;"),
+    ("map per process", "global n", "n[pid()]++", "@n[pid]++;"),
+    (
+        "printf of 3 numbers",
+        "",
+        r#"printf("%d %d %d\n", pid(), tid(), cpu())"#,
+        r#"printf("%d %d %d\n", pid, tid, cpu);"#,
+    ),
+];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("bench: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let stap = guest::stap_dir()?.join("stap");
+    let mut page = String::from(
+        "# Performance\n\n\
+         Written by `make bench`; nothing here is typed by hand. Times are of the machine that it ran on,\n\
+         ratios hold between the columns of one table, instruction counts repeat to 0.1 %.\n\n",
+    );
+    turn_around(&stap, &mut page)?;
+    interpreter(&stap, &mut page)?;
+    events(&mut page)?;
+    let file = guest::kernel::root().join("docs/performance.md");
+    fs::write(&file, &page)?;
+    print!("{page}");
+    println!("written to {}", file.display());
+    Ok(())
+}
+
+/// Best and median of the whole process, from its start to its end.
+fn turn_around(stap: &Path, page: &mut String) -> Result<()> {
+    let hello = "probe begin { printf(\"hello\\n\"); exit() }";
+    let rows: [(&str, Vec<&str>); 3] = [
+        ("hello, run in the process", vec!["--runtime=user", "-e", hello]),
+        ("`vfs.read`, to its image", vec!["-p3", "-e", "probe vfs.read { printf(\"read\\n\"); exit() }"]),
+        ("`syscall.*`, to its image", vec!["-p3", "-e", "probe syscall.* { println(name) }"]),
+    ];
+    page.push_str("## Turn-around\n\nThe whole process `stap`, wall clock");
+    let _ = writeln!(page, ", {RUNS} runs.\n\n| script | best | median |\n| --- | --- | --- |");
+    for (what, args) in rows {
+        match timed(Command::new(stap).args(&args)) {
+            Ok(()) => {
+                let mut times = Vec::new();
+                for _ in 0..RUNS {
+                    let start = Instant::now();
+                    timed(Command::new(stap).args(&args))?;
+                    times.push(start.elapsed());
+                }
+                times.sort();
+                let _ = writeln!(page, "| {what} | {} | {} |", ms(times[0]), ms(times[RUNS / 2]));
+            }
+            // the machine's own kernel may lack what the script asks for
+            Err(_) => {
+                let _ = writeln!(page, "| {what} | not on this kernel | |");
+            }
+        }
+    }
+    page.push('\n');
+    Ok(())
+}
+
+fn timed(command: &mut Command) -> Result<()> {
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    ensure!(status.success(), "{command:?} failed");
+    Ok(())
+}
+
+fn ms(d: Duration) -> String {
+    format!("{:.1} ms", d.as_secs_f64() * 1e3)
+}
+
+/// Nanoseconds of a turn: the process with many turns less the process with none, best of five.
+fn interpreter(stap: &Path, page: &mut String) -> Result<()> {
+    page.push_str(
+        "## Interpreter\n\nHosted, beside Lua 5.4's interpreter; nanoseconds of a turn.\n\n\
+         | loop | stpvm | Lua 5.4 | Lua / stpvm |\n| --- | --- | --- | --- |\n",
+    );
+    let dir = guest::kernel::root().join("tests/bench");
+    for (what, name) in [
+        ("add, mask, compare", "loop"),
+        ("`a[k]++`, integer keys", "int_keys"),
+        ("`a[k]++`, string keys", "string_keys"),
+    ] {
+        let (script, lua) = (dir.join(format!("{name}.stp")), dir.join(format!("{name}.lua")));
+        let ours = |n: u64| {
+            let mut c = Command::new(stap);
+            c.args(["--runtime=user", "--suppress-time-limits", "-g"]).arg(&script).arg(n.to_string());
+            c
+        };
+        let theirs = |n: u64| {
+            let mut c = Command::new("lua5.4");
+            c.arg(&lua).arg(n.to_string());
+            c
+        };
+        same_output(&mut ours(1000), &mut theirs(1000))?;
+        let (a, b) = (turn(ours)?, turn(theirs)?);
+        let _ = writeln!(page, "| {what} | {a:.1} ns | {b:.1} ns | {:.2} |", b / a);
+    }
+    page.push('\n');
+    Ok(())
+}
+
+/// Both must compute the same, or their times say nothing.
+fn same_output(a: &mut Command, b: &mut Command) -> Result<()> {
+    let (x, y) = (a.output()?, b.output()?);
+    ensure!(x.stdout == y.stdout, "{a:?} and {b:?} differ:\n{}", String::from_utf8_lossy(&x.stderr));
+    Ok(())
+}
+
+fn turn(command: impl Fn(u64) -> Command) -> Result<f64> {
+    let best = |n: u64| -> Result<Duration> {
+        let mut best = Duration::MAX;
+        for _ in 0..5 {
+            let start = Instant::now();
+            timed(&mut command(n))?;
+            best = best.min(start.elapsed());
+        }
+        Ok(best)
+    };
+    let (none, many) = (best(0)?, best(TURNS)?);
+    Ok(many.saturating_sub(none).as_nanos() as f64 / TURNS as f64)
+}
+
+/// Instructions of an event over the bare system call, in each guest.
+fn events(page: &mut String) -> Result<()> {
+    page.push_str(
+        "## Events\n\nInstructions of one event at `getppid`'s own function, over the bare call, in a guest that\n\
+         counts them (`-icount shift=0`). What the reader does when it is woken is not in it, for either.\n\n",
+    );
+    let bpftrace = which("bpftrace");
+    for series in SERIES {
+        let mut guest = Guest::new(series);
+        guest.machine.count_instructions = true;
+        guest.machine.memory_mib = 3072;
+        guest.machine.boot_limit = Duration::from_secs(300);
+        if let Some(program) = &bpftrace {
+            guest.program(program, "/usr/bin/bpftrace");
+        }
+        guest.case(Case::new("bare", "call_cost"));
+        for (_, global, body, theirs) in HANDLERS {
+            // the function's name as the kernel's own table has it
+            let name = "f=$(awk '$3 ~ /^__(do|x64)_sys_getppid$/ { print $3; exit }' /proc/kallsyms)\n";
+            let script = format!("{global} probe kernel.function(\"$f\") {{ {body} }}").replace('"', "\\\"");
+            let script = script.replace("%d\\n", "%d\\\\n");
+            let ours = format!("{name}stap -DSTP_NO_OVERLOAD -o /dev/null -c call_cost -e \"{script}\"");
+            guest.case(Case::new("stpvm", &ours).limit(200));
+            if bpftrace.is_some() {
+                let script = format!("kprobe:'$f' {{ {} }}", theirs);
+                let script = script.replace("'$f'", "'\"$f\"'");
+                guest.case(
+                    Case::new(
+                        "bpftrace",
+                        &format!("{name}bpftrace -o /dev/null -c /usr/bin/call_cost -e '{script}'"),
+                    )
+                    .limit(200),
+                );
+            }
+        }
+        let report = guest.run()?;
+        ensure!(report.ending == Ending::Done, "guest {series}: {:?}\n{}", report.ending, report.console);
+        let mut outcomes = report.outcomes.iter();
+        let mut cost = || -> Result<f64> {
+            let outcome = outcomes.next().context("an outcome for each case")?;
+            let out = outcome.out();
+            let tenths = out.lines().find_map(|l| l.strip_prefix("cost ")?.parse::<f64>().ok());
+            match tenths {
+                Some(t) => Ok(t / 10.0),
+                None => bail!("guest {series}: no cost in\n{}", outcome.describe()),
+            }
+        };
+        let bare = cost()?;
+        let _ = writeln!(page, "Kernel {}, bare call {bare:.0} instructions:\n", report.release);
+        page.push_str("| handler | stpvm | bpftrace |\n| --- | --- | --- |\n");
+        for (what, ..) in HANDLERS {
+            let ours = cost()? - bare;
+            let theirs = match bpftrace {
+                Some(_) => format!("{:.0}", cost()? - bare),
+                None => "not here".to_string(),
+            };
+            let _ = writeln!(page, "| {what} | {ours:.0} | {theirs} |");
+        }
+        page.push('\n');
+    }
+    Ok(())
+}
+
+fn which(program: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|d| d.join(program)).find(|p| p.exists())
+}
