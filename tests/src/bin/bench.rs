@@ -171,7 +171,9 @@ fn events(page: &mut String) -> Result<()> {
             let name = "f=$(awk '$3 ~ /^__(do|x64)_sys_getppid$/ { print $3; exit }' /proc/kallsyms)\n";
             let script = format!("{global} probe kernel.function(\"$f\") {{ {body} }}").replace('"', "\\\"");
             let script = script.replace("%d\\n", "%d\\\\n");
-            let ours = format!("{name}stap -DSTP_NO_OVERLOAD -o /dev/null -c call_cost -e \"{script}\"");
+            let keep = if body.is_empty() { "-u" } else { "" }; // an empty probe is left out otherwise
+            let ours =
+                format!("{name}stap {keep} -DSTP_NO_OVERLOAD -o /dev/null -c call_cost -e \"{script}\"");
             guest.case(Case::new("stpvm", &ours).limit(200));
             if bpftrace.is_some() {
                 let script = format!("kprobe:'$f' {{ {} }}", theirs);
