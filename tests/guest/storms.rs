@@ -42,7 +42,7 @@ pub fn checks() -> Vec<Check> {
              done; echo $n; kill $load",
             |o| prints(o, "100\n"),
         )
-        .limit(400),
+        .limit(900),
     );
     checks
 }
