@@ -264,7 +264,7 @@ static notrace bool match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
 static notrace int next_entry(struct vm_ctx *c, struct vm_walk *w, u32 actions)
 {
 	c->budget -= actions;
-	if (c->budget < 0)
+	if (c->budget < 0 && !vm_more(c, &c->budget))
 		return vm_raise(c, E_ACTION, 0);
 	return !walk_next(w);
 }

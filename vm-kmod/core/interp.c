@@ -50,11 +50,11 @@
 		if (when)           \
 			pc += (by); \
 	} while (0)
-#define CHARGE(n)                         \
-	do {                              \
-		budget -= (n);            \
-		if (unlikely(budget < 0)) \
-			goto too_many;    \
+#define CHARGE(n)                                                 \
+	do {                                                      \
+		budget -= (n);                                    \
+		if (unlikely(budget < 0) && !vm_more(c, &budget)) \
+			goto too_many;                            \
 	} while (0)
 
 /* the frame's iterators are not started yet */

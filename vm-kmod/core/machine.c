@@ -132,6 +132,21 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	return 0;
 }
 
+/* Actions are dealt out in portions, and the host is asked between them, so that
+ * a long begin handler can be killed. More than one instruction can charge. */
+#define PORTION (1 << 20)
+
+vm_noinline notrace bool vm_more(struct vm_ctx *c, s64 *budget)
+{
+	s64 portion = c->later < PORTION ? c->later : PORTION;
+
+	if (*budget + portion < 0 || !vmh_go_on(c))
+		return false;
+	c->later -= portion;
+	*budget += portion;
+	return true;
+}
+
 static int new_plans(struct vm *vm)
 {
 	const struct vm_prog *p = vm->prog;
@@ -146,9 +161,10 @@ static int new_plans(struct vm *vm)
 		bool longer = pr->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT);
 
 		vm->plan[n].f = pr->cond == ~0u ? &p->func[pr->func] : NULL;
-		vm->plan[n].budget = longer ? lim->maxaction_int : lim->maxaction;
+		vm->plan[n].actions = longer ? lim->maxaction_int : lim->maxaction;
 		if (lim->suppress_time)
-			vm->plan[n].budget = 0x7fffffffffffffffll;
+			vm->plan[n].actions = 0x7fffffffffffffffll;
+		vm->plan[n].budget = vm->plan[n].actions < PORTION ? vm->plan[n].actions : PORTION;
 	}
 	vm_plan_locks(vm);
 	return 0;
@@ -301,8 +317,9 @@ notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *
 	c->probe_nr = probe;
 	c->plan = plan;
 	c->error = E_NONE;
-	c->calls = plan->budget;
+	c->calls = plan->actions;
 	c->budget = plan->budget;
+	c->later = plan->actions - plan->budget;
 	c->tok_len = 0;
 	c->match.valid = false;
 	err = likely(plan->f) ? vm_exec(c, plan->f) : run_on_condition(c, &skip);

@@ -79,7 +79,8 @@ struct vm_match { /* of the last successful =~ */
 /* What every run of a probe would find out again, found out by vm_new. */
 struct vm_plan {
 	const struct im_func *f; /* the handler; NULL: a condition comes first */
-	s64 budget;		 /* actions */
+	s64 budget;		 /* actions, of the first portion */
+	s64 actions;		 /* and in all */
 	u8 cpu_locks;		 /* as in vm_ctx */
 	bool nolock;		 /* its lock set needs no lock: see lock.c */
 	bool counter;		 /* all that it does is cell += add: no interpreter */
@@ -109,7 +110,8 @@ struct vm_ctx {
 	char *spare; /* a buffer that no slot owns */
 	u32 fail_depth;
 	const u64 *fail_pc;
-	s64 budget, calls; /* actions and calls still allowed */
+	s64 budget, calls; /* actions of this portion, and calls, still allowed */
+	s64 later;	   /* actions of later portions */
 	s64 *regs;
 	struct vm_slot *slots;
 	struct vm_frame *frames;
@@ -167,6 +169,9 @@ bool vm_locks_take(struct vm_ctx *c);
 void vm_locks_drop(struct vm_ctx *c);
 bool vm_spin(struct vm_ctx *c, struct vm_lock *l);
 void vm_unspin(struct vm_ctx *c, struct vm_lock *l);
+
+/* -- machine.c: a portion of actions is used up; is there another? -- */
+bool vm_more(struct vm_ctx *c, s64 *budget);
 
 /* -- interp.c -- */
 int vm_exec(struct vm_ctx *c, const struct im_func *f);

@@ -123,6 +123,8 @@ u64 vmh_clock_real(void); /* ns, safe in NMI */
 u64 vmh_clock_mono(void);
 u64 vmh_cycles(void);
 u32 vmh_random(void);
+/* now and then in a handler that runs long: false ends it */
+bool vmh_go_on(struct vm_ctx *c);
 void vmh_relax(u32 usec);			    /* wait between two lock tries */
 int vmh_read_kernel(void *dst, u64 addr, size_t n); /* 0 or negative errno, no faults */
 int vmh_read_user(void *dst, u64 addr, size_t n);

@@ -208,6 +208,7 @@ enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
 	if (!s->limits->interruptible)
 		raw_local_irq_save(flags);
 	WRITE_ONCE(cpu->busy, 1);
+	cpu->in_task = true;
 	barrier();
 	st->hits++;
 	start = rdtsc();
@@ -216,6 +217,7 @@ enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
 	count_result(s, st, r);
 	if (vm_exiting(s->vm))
 		stpvm_end(s, REC_EXIT_CALL);
+	cpu->in_task = false;
 	barrier();
 	WRITE_ONCE(cpu->busy, 0);
 	if (!s->limits->interruptible)

@@ -107,6 +107,7 @@ enum stpvm_via { VIA_DEFAULT, VIA_FTRACE, VIA_KPROBE, VIA_FPROBE, VIA_REFUSED };
 struct stpvm_cpu {
 	u32 busy;
 	u32 number;
+	bool in_task; /* a begin, end or error handler */
 	struct vm_ctx *ctx;
 	struct stpvm_probe_stats *stats;
 	/* overload guard: start of the interval, cycles of handlers in it */

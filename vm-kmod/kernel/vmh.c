@@ -84,6 +84,18 @@ u32 vmh_random(void)
 	return x;
 }
 
+/* A handler in probe context is bounded by MAXACTION alone. */
+bool vmh_go_on(struct vm_ctx *c)
+{
+	const struct stpvm_session *s = vm_ctx_host(c);
+
+	if (!per_cpu_ptr(s->cpu, vm_ctx_cpu(c))->in_task)
+		return true;
+	if (!irqs_disabled())
+		cond_resched();
+	return !fatal_signal_pending(current);
+}
+
 void vmh_relax(u32 usec)
 {
 	udelay(usec);
@@ -96,10 +108,13 @@ int vmh_read_kernel(void *dst, u64 addr, size_t n)
 	return copy_from_kernel_nofault(dst, (void *)(unsigned long)addr, n);
 }
 
+/* Where task_struct has mm: one kernel, one answer, so that of the last LOAD serves all. */
+static u32 mm_offset = offsetof(struct task_struct, mm);
+
 /* Kernel threads borrow the mm of whoever ran before: not theirs to read. */
 static bool has_user_memory(void)
 {
-	return !!READ_ONCE(current->mm);
+	return !!READ_ONCE(*(void **)((u8 *)current + READ_ONCE(mm_offset)));
 }
 
 int vmh_read_user(void *dst, u64 addr, size_t n)
@@ -210,6 +225,8 @@ int stpvm_offsets_set(struct stpvm_session *s, const struct stpvm_offsets *from)
 		else if (*off > members[n].bound - members[n].size)
 			return -EINVAL;
 	}
+	if (s->caps & CAP_ALL_PROCS)
+		WRITE_ONCE(mm_offset, s->off.task_mm);
 	return 0;
 }
 

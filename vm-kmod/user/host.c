@@ -190,6 +190,11 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)
 		h->message(h->message_arg, helper, level, s);
 }
 
+bool vmh_go_on(struct vm_ctx *c)
+{
+	return true;
+}
+
 /* hosted, the ring's own count is enough */
 void vmh_lost(struct vm_ctx *c, u32 probe)
 {

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -236,6 +237,8 @@ static void must_load(struct session *s, struct image *im)
 				   s->fd, cpu * s->load.ring_map_len);
 		check(s->map[cpu] != MAP_FAILED, "mmap %u: %m", cpu);
 	}
+	free(im->flat);
+	free(im);
 }
 
 static int start(struct session *s)
@@ -689,6 +692,7 @@ static void case_storm(char **argv)
 				break;
 			default:
 				pid = fork();
+				check(pid >= 0, "fork: %m");
 				if (!pid) {
 					open_session(&s);
 					must_load(&s, printer(s.info.isa_hash, place(*at)));
@@ -908,6 +912,85 @@ static void case_cost(char **argv)
 	close(s.fd);
 }
 
+/* caps GID WANTED: what a user of that group may do, by the module's word and in fact */
+static void case_caps(char **argv)
+{
+	u32 wanted = strtoul(argv[1], NULL, 0);
+	gid_t gid = atoi(argv[0]);
+	struct session s;
+	struct image *im;
+	u64 getppid_at = symbol("__do_sys_getppid");
+	int err;
+
+	check(!setgroups(1, &gid) && !setgid(gid) && !setuid(4711), "becoming a user: %m");
+	if (!wanted) {
+		check(open("/dev/stpvm", O_RDWR) < 0 && errno == EACCES, "opened");
+		return;
+	}
+	open_session(&s);
+	check(s.info.caps == wanted, "caps %x", s.info.caps);
+	im = image_new(s.info.isa_hash);
+	im->caps = CAP_KERNEL_READ | CAP_USER_READ | CAP_ALL_PROCS;
+	err = load(&s, im);
+	check(!err == ((wanted & im->caps) == im->caps), "LOAD: %d", err);
+	close(s.fd);
+
+	/* a hook in the kernel, by an image that states nothing */
+	open_session(&s);
+	{
+		u64 nop[] = { ins(OP_RET, 0, 0, 0, 0) };
+		struct im_probe p;
+
+		im = image_new(s.info.isa_hash);
+		im->caps = 0;
+		p = probe(im, func(im, "n", 2, 1, nop), IM_K_FENTRY, "f");
+		p.addr = getppid_at;
+		add(im, &p);
+	}
+	must_load(&s, im);
+	err = start(&s);
+	printf("kernel probe: %s, %s\n", err ? strerror(-err) : "ok", s.start.text);
+	check(!err == !!(wanted & CAP_KERNEL_READ), "START: %d", err);
+	close(s.fd);
+}
+
+/* endless: a begin handler without a bound dies with its loader */
+static void case_endless(char **argv)
+{
+	struct timespec a, b;
+	int st, ms;
+	pid_t pid;
+
+	(void)argv;
+	pid = fork();
+	check(pid >= 0, "fork: %m");
+	if (!pid) {
+		struct session s;
+		struct image *im;
+		u64 code[] = { ins(OP_LOOP, 1, 0, 0, -1) };
+		struct im_probe p;
+
+		open_session(&s);
+		im = image_new(s.info.isa_hash);
+		im->caps |= CAP_GURU;
+		im->limits.suppress_time = 1;
+		p = probe(im, func(im, "b", 2, 1, code), IM_K_BEGIN, "begin");
+		add(im, &p);
+		must_load(&s, im);
+		must_start(&s);
+		exit(0);
+	}
+	msleep(500);
+	check(waitpid(pid, &st, WNOHANG) == 0, "it did not run on: %x", st);
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	kill(pid, SIGKILL);
+	waitpid(pid, &st, 0);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	ms = (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
+	printf("dead after %d ms\n", ms);
+	check(ms < 1000, "too long");
+}
+
 /* bare N: what a call costs as the machine is */
 static void case_bare(char **argv)
 {
@@ -940,10 +1023,11 @@ static const struct {
 	void (*run)(char **argv);
 	int least;
 } cases[] = {
-	{ "order", case_order, 0 }, { "count", case_count, 1 },	    { "wake", case_wake, 0 },
-	{ "error", case_error, 0 }, { "refused", case_refused, 0 }, { "storm", case_storm, 2 },
-	{ "two", case_two, 1 },	    { "bulk", case_bulk, 1 },	    { "fuzz", case_fuzz, 1 },
-	{ "cost", case_cost, 1 },   { "bare", case_bare, 1 },	    { "hold", case_hold, 1 },
+	{ "order", case_order, 0 },	{ "count", case_count, 1 },	{ "wake", case_wake, 0 },
+	{ "error", case_error, 0 },	{ "refused", case_refused, 0 }, { "storm", case_storm, 2 },
+	{ "two", case_two, 1 },		{ "bulk", case_bulk, 1 },	{ "fuzz", case_fuzz, 1 },
+	{ "cost", case_cost, 1 },	{ "bare", case_bare, 1 },	{ "caps", case_caps, 2 },
+	{ "endless", case_endless, 0 }, { "hold", case_hold, 1 },
 };
 
 int main(int argc, char **argv)
