@@ -5,16 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// `enum rec_type` of `record.h`.
-pub mod kind {
-    pub const PAD: u16 = 0;
-    pub const PRINT: u16 = 1;
-    pub const TEXT: u16 = 2;
-    pub const HIST: u16 = 3;
-    pub const WARN: u16 = 4;
-    pub const ERROR: u16 = 5;
-    pub const EXIT: u16 = 6;
-    pub const NOTE: u16 = 7;
-}
+pub use stp_vm::host::rec as kind;
 
 /// Which of a mapping's two rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
