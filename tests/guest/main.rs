@@ -2,6 +2,7 @@
 //! for what scripts see, one for storms of loading, killing and unloading.
 //! After every case the kernel's log must hold nothing that a sound module has no part in.
 
+mod device;
 mod scripts;
 mod storms;
 
@@ -91,6 +92,16 @@ fn run(series: &str, checks: Vec<Check>) {
 #[test]
 fn scripts_see_what_happens_in_kernel_6_1() {
     run("6.1", scripts::checks());
+}
+
+#[test]
+fn the_module_keeps_its_word_in_kernel_6_1() {
+    run("6.1", device::checks());
+}
+
+#[test]
+fn the_module_keeps_its_word_in_kernel_6_12() {
+    run("6.12", device::checks());
 }
 
 #[test]

@@ -93,6 +93,22 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "nothing that begin and end handlers print is lost, whatever their reader does",
+            // more than a ring of 512 KiB holds, several times; the reader stands still for a second
+            "stap -DMAXACTION_INTERRUPTIBLE=10000000 -e '\n\
+             probe begin { for (i = 0; i < 50000; i++) printf(\"b %d\\n\", i) println(\"armed\") }\n\
+             probe end { for (i = 0; i < 200000; i++) printf(\"e %d\\n\", i) }' >out & pid=$!\n\
+             await out armed\n\
+             kill -INT $pid; kill -STOP $pid; sleep 1; kill -CONT $pid; wait $pid; echo status $?\n\
+             awk '$1 == \"b\" && $2 != b++ || $1 == \"e\" && $2 != e++ { print \"not in order:\", $0; exit }\n\
+             END { print b, e }' out",
+            |o| {
+                prints(o, "status 0\n50000 200000\n")?;
+                silent(o)
+            },
+        )
+        .limit(120),
+        Check::new(
             "exit status is that of the script, and Ctrl-C runs end probes",
             "stap -e 'probe begin { error(\"no\") }' 2>/dev/null; echo error $?\n\
              stap -e 'probe begin { println(\"armed\") } probe end { println(\"end\") }' >out & await out armed\n\

@@ -134,7 +134,7 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 
 /* Actions are dealt out in portions, and the host is asked between them, so that
  * a long begin handler can be killed. More than one instruction can charge. */
-#define PORTION (1 << 20)
+#define PORTION (1 << 18)
 
 vm_noinline notrace bool vm_more(struct vm_ctx *c, s64 *budget)
 {

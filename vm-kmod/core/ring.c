@@ -42,25 +42,48 @@ static notrace u64 next_seq(struct vm_ctx *c)
 	return __atomic_add_fetch(&c->vm->seq, 1, __ATOMIC_RELAXED);
 }
 
+/* are `need` bytes free behind the reader's `tail`? */
+static vm_inline notrace bool fits(const struct vm_ring *g, u64 tail, u64 need)
+{
+	u64 used = g->head - tail;
+
+	return used <= g->size && need <= g->size - used;
+}
+
+/* There is no room. Where the host lets the handler wait for the reader, it
+ * does, and true is that there is room now; else the record is lost. */
+static vm_noinline notrace bool wait_or_lose(struct vm_ctx *c, u32 ring, u64 len, u64 need)
+{
+	struct vm_ring *g = &c->ring[ring];
+	u64 tail = __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
+
+	while (len <= g->size / 2 && vmh_wait_room(c, ring, tail)) {
+		tail = __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
+		if (fits(g, tail, need))
+			return true;
+	}
+	g->lost++;
+	__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
+	if (ring == RING_DATA && c->probe)
+		vmh_lost(c, c->probe_nr);
+	return false;
+}
+
 notrace struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)
 {
 	struct vm_ring *g = &c->ring[ring];
 	u32 len = (REC_HEAD + body + REC_ALIGN - 1) & ~(REC_ALIGN - 1);
-	u64 used, at, pad;
+	u64 at, pad;
 	struct rec *r;
 
 	if (!g->size)
 		return NULL;
-	used = g->head - __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
 	at = g->head & (g->size - 1);
 	pad = len > g->size - at ? g->size - at : 0;
-	if (used > g->size || body > g->size / 2 || len + pad > g->size - used) {
-		g->lost++;
-		__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
-		if (ring == RING_DATA && c->probe)
-			vmh_lost(c, c->probe_nr);
+	if (unlikely(!fits(g, __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE), len + pad) ||
+		     len > g->size / 2) &&
+	    !wait_or_lose(c, ring, len, len + pad))
 		return NULL;
-	}
 	if (pad) {
 		r = (struct rec *)(g->data + at);
 		r->len = (u32)pad;

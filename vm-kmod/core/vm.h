@@ -140,6 +140,10 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
 /* called after each record that went into a ring; urgent: the control ring.
  * The host decides when to wake the reader (watermark, timer). */
 void vmh_wake(struct vm_ctx *c, bool urgent);
+/* The ring of the context's CPU is full and its reader's tail is at `tail`. In
+ * a begin, end or error handler the host waits until the tail has moved, and
+ * says true; false: the record is to be lost. Never waits in any other. */
+bool vmh_wait_room(struct vm_ctx *c, u32 ring, u64 tail);
 /* a record of that probe found no room in the data ring */
 void vmh_lost(struct vm_ctx *c, u32 probe);
 

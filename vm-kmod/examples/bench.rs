@@ -5,14 +5,12 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{help, i, ibc, Image, ADD, INT, READ, STAT, STR, WRITE};
+use common::{help, i, ibc, Image, ADD, INT, LOCK, READ, RET, STAT, STR, WRITE};
 use std::process::Command;
 use std::time::Instant;
 use stp_vm::isa::{Helper, Insn, Op};
 use stp_vm::{Hit, Machine};
 
-const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
 const TURNS: i32 = 200_000;
 
 /// for (r0 = 0; r0 < TURNS; r0++) body; r8 = TURNS

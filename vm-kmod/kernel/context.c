@@ -209,6 +209,7 @@ enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
 		raw_local_irq_save(flags);
 	WRITE_ONCE(cpu->busy, 1);
 	cpu->in_task = true;
+	cpu->stuck = false;
 	barrier();
 	st->hits++;
 	start = rdtsc();

@@ -225,7 +225,7 @@ static struct miscdevice stpvm_device = {
 static int __init stpvm_init(void)
 {
 	BUILD_BUG_ON(sizeof(struct stpvm_info) != 32);
-	BUILD_BUG_ON(sizeof(struct stpvm_load) != 416);
+	BUILD_BUG_ON(sizeof(struct stpvm_load) != 424);
 	BUILD_BUG_ON(sizeof(struct stpvm_start) != 176);
 	BUILD_BUG_ON(sizeof(struct stpvm_stats) != 40);
 	if (gid_stapdev >= 0 || gid_stapsys >= 0 || gid_stapusr >= 0)

@@ -143,6 +143,37 @@ static __always_inline u64 waiting(const struct stpvm_session *s, u32 cpu)
 	return READ_ONCE(h[RING_DATA].head) - READ_ONCE(h[RING_DATA].tail);
 }
 
+/*
+ * A begin, end or error handler runs in the task that asked, where nothing but
+ * the globals of its own session is held: it can wait. The loader reads in
+ * another thread meanwhile; its death ends the wait, as does room_ms without
+ * any progress of the reader, so that a loader that does not read is not stuck.
+ */
+bool vmh_wait_room(struct vm_ctx *c, u32 ring, u64 tail)
+{
+	struct stpvm_session *s = vm_ctx_host(c);
+	u32 number = vm_ctx_cpu(c), slept = 0;
+	struct stpvm_cpu *cpu = per_cpu_ptr(s->cpu, number);
+	const struct ring_head *h = s->ring[number].map;
+
+	if (!cpu->in_task || irqs_disabled() || (cpu->stuck && cpu->stuck_at == tail))
+		return false;
+	cond_resched();
+	while (!fatal_signal_pending(current)) {
+		if (READ_ONCE(h[ring].tail) != tail)
+			return true;
+		if (s->room_ms != ROOM_FOREVER && slept > msecs_to_jiffies(s->room_ms)) {
+			cpu->stuck = true;
+			cpu->stuck_at = tail;
+			return false;
+		}
+		wake_reader(s);
+		schedule_timeout_killable(1);
+		slept++;
+	}
+	return false;
+}
+
 void vmh_wake(struct vm_ctx *c, bool urgent)
 {
 	struct stpvm_session *s = vm_ctx_host(c);

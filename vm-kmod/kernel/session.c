@@ -196,6 +196,7 @@ int stpvm_session_load(struct stpvm_session *s, struct stpvm_load *req, u32 caps
 	s->tz_west = req->tz_west;
 	strscpy(s->tz_name, req->tz_name, sizeof(s->tz_name));
 	s->watermark = req->watermark ?: PAGE_SIZE;
+	s->room_ms = req->room_ms ?: ROOM_DEFAULT;
 	s->wake_ms = clamp(req->wake_ms ?: 50u, 1u, 10000u);
 	err = stpvm_offsets_set(s, &req->offsets);
 	if (err)

@@ -108,11 +108,16 @@ struct stpvm_cpu {
 	u32 busy;
 	u32 number;
 	bool in_task; /* a begin, end or error handler */
+	bool stuck;   /* that has given up to wait for the reader, at this tail */
+	u64 stuck_at;
 	struct vm_ctx *ctx;
 	struct stpvm_probe_stats *stats;
 	/* overload guard: start of the interval, cycles of handlers in it */
 	u64 since, used;
 };
+
+#define ROOM_DEFAULT 10000u
+#define ROOM_FOREVER 0xffffffffu
 
 struct stpvm_ring {
 	void *map; /* record.h: heads, data, control */
@@ -169,6 +174,7 @@ struct stpvm_session {
 	struct stpvm_ring *ring;
 	size_t ring_len, ring_data, ring_ctl;
 	u32 watermark, wake_ms;
+	u32 room_ms; /* how long a reader may stand still; ROOM_FOREVER: no limit */
 	wait_queue_head_t wait;
 	struct irq_work wake_work;
 	struct hrtimer wake_timer;

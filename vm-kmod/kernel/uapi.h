@@ -64,6 +64,11 @@ struct stpvm_load {
 	/* time zone of the loader, for tz_gmtoff() and tz_name() */
 	__s64 tz_west; /* seconds west of UTC */
 	char tz_name[16];
+	/* How long begin, end and error handlers wait for room in a full ring while
+	 * nobody reads; 0: 10 s, all ones: until the caller is killed. Whoever calls
+	 * START and STOP must read meanwhile, in another thread. */
+	__u32 room_ms;
+	__u32 pad2;
 };
 
 struct stpvm_start {

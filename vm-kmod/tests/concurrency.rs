@@ -1,37 +1,10 @@
-//! Several CPUs at once: atomic handlers, exact sums, no deadlock; and rings
-//! that fill up, wrap and keep the global order.
+//! Several CPUs at once: atomic handlers, exact sums, no deadlock.
 mod common;
-use common::{i, ibc, Image, ADD, INT, READ, STAT, WRITE};
+use common::{i, ibc, storm, Image, ADD, INT, LOCK, READ, RET, STAT, WRITE};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use stp_vm::isa::{Insn, Op};
-use stp_vm::{Hit, Machine, Outcome};
-
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
-const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
-
-/// Runs `probe(cpu)` `n` times on each CPU, one thread for each; how many ran to the end.
-fn storm(m: &Machine, n: u32, probe: impl Fn(u32, u32) -> (u32, Hit) + Sync) -> u64 {
-    let done = AtomicU64::new(0);
-    thread::scope(|s| {
-        for cpu in 0..m.ncpus() {
-            let (done, probe) = (&done, &probe);
-            s.spawn(move || {
-                for k in 0..n {
-                    let (p, hit) = probe(cpu, k);
-                    match m.run(cpu, p, &hit) {
-                        Outcome::Ok => {
-                            done.fetch_add(1, Ordering::Relaxed);
-                        }
-                        Outcome::SkippedLock => (),
-                        other => panic!("{other:?}"),
-                    }
-                }
-            });
-        }
-    });
-    done.into_inner()
-}
+use stp_vm::isa::Op;
+use stp_vm::{Hit, Outcome};
 
 fn plain(p: u32) -> (u32, Hit) {
     (p, Hit::default())
@@ -190,61 +163,4 @@ fn a_lock_that_is_not_had_skips_the_handler() {
     m.run(0, p, &Hit::default());
     let done = done.into_inner();
     assert_eq!(common::text(&m), format!("{done} "), "a skipped handler has no effect");
-}
-
-#[test]
-fn numbers_of_records_have_no_gaps_and_grow_on_each_cpu() {
-    let mut im = Image::new();
-    let f = im.fmt("%d\n");
-    im.probe(&[i(Op::Arg, 0, 0, 0, 0), i(Op::Print, 0, 0, 0, f), RET], &[]);
-    let m = im.machine(4);
-    storm(&m, 2000, |_, k| (0, Hit { args: vec![u64::from(k)], ..Hit::default() }));
-    for cpu in 0..4 {
-        let seqs: Vec<u64> = m.drain(cpu).iter().map(|r| r.seq()).collect();
-        assert_eq!(seqs.len(), 2000);
-        assert!(seqs.windows(2).all(|w| w[0] < w[1]));
-    }
-    assert_eq!(m.last_seq(), 8000);
-}
-
-#[test]
-fn a_full_ring_loses_records_and_counts_them_but_never_control() {
-    let mut im = Image::new();
-    let f = im.fmt("%d\n");
-    let s = im.str("stop");
-    im.probe(&[i(Op::Arg, 0, 0, 0, 0), i(Op::Print, 0, 0, 0, f), RET], &[]);
-    im.probe(&[i(Op::Sldk, 0, 0, 0, s), i(Op::Err, 0, 0, 0, 0)], &[]);
-    let program = std::sync::Arc::new(stp_vm::Program::load(&im.flat(), 15).unwrap());
-    let m = Machine::new(program, 1, 4096, 4096).unwrap();
-    let print = |v: u64| m.run(0, 0, &Hit { args: vec![v], ..Hit::default() });
-    (0..1000).for_each(|v| {
-        print(v);
-    });
-    assert_eq!(common::run_one(&m, 1), Outcome::Error);
-    let room = 4096 / 32;
-    assert_eq!(m.lost(0), 1000 - room);
-    let text = common::text(&m);
-    assert!(text.ends_with("127\nERROR: stop\n"), "{text}");
-    // room again, and the numbers go on where they stopped
-    print(5);
-    let after = m.drain(0);
-    assert_eq!((after.len(), after[0].seq()), (1, room + 2));
-}
-
-#[test]
-fn records_of_any_length_wrap_around_the_ring() {
-    let mut im = Image::new();
-    let f = im.fmt("%s\n");
-    let names: Vec<i32> = (0..64).map(|n| im.str(&"x".repeat(n * 7))).collect();
-    for s in names {
-        im.probe(&[i(Op::Sldk, 0, 0, 0, s), i(Op::Print, 0, 0, 0, f), RET], &[]);
-    }
-    let program = std::sync::Arc::new(stp_vm::Program::load(&im.flat(), 15).unwrap());
-    let m = Machine::new(program, 1, 4096, 4096).unwrap();
-    for turn in 0..5000usize {
-        let n = turn * 31 % 64;
-        assert_eq!(m.run(0, n as u32, &Hit::default()), Outcome::Ok);
-        assert_eq!(common::text(&m), "x".repeat(n * 7) + "\n");
-    }
-    assert_eq!(m.lost(0), 0);
 }

@@ -1,12 +1,11 @@
 //! printf: the same bytes whether the loader renders a record or a handler
 //! makes a string. Expectations are SystemTap's outputs.
 mod common;
-use common::{i, Image};
+use common::{i, Image, RET};
 use stp_vm::flat::FmtItem;
-use stp_vm::isa::{Insn, Op};
+use stp_vm::isa::Op;
 use stp_vm::Hit;
 
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
 const DYN: i32 = i32::MIN;
 
 const ZERO: u8 = 1;

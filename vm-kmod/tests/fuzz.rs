@@ -3,15 +3,12 @@
 //! `STPVM_FUZZ_SECONDS=3600` (and `STPVM_FUZZ_SEED`), best under
 //! `STPVM_SANITIZE=1`, where the interpreter also asserts what the verifier proved.
 mod common;
-use common::{help, i, ibc, Image, ADD, ALL_CAPS, INT, READ, STAT, STR, WRITE};
+use common::{help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stp_vm::flat::{FmtItem, Header, Iter};
 use stp_vm::isa::{flag, Field, Helper, Imm, Insn, Op, Ret, HELPERS, LIMITS, OPS, RULES};
 use stp_vm::{Hit, Machine, Outcome, Program};
-
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
-const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
 
 struct Rng(u64);
 

@@ -1,10 +1,8 @@
 //! Built-in functions by their values; expectations are SystemTap's.
 mod common;
-use common::{help, i, Image};
-use stp_vm::isa::{Helper, Insn, Op, Ret};
+use common::{help, i, Image, RET};
+use stp_vm::isa::{Helper, Op, Ret};
 use stp_vm::{Hit, Machine};
-
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
 
 enum A<'a> {
     I(i64),

@@ -1,12 +1,9 @@
 //! Maps and iterators: entries, order, limits, wrapping, slices, sorting.
 mod common;
-use common::{i, ibc, Image, ADD, INT, READ, STAT, STR, WRITE};
+use common::{i, ibc, Image, ADD, INT, LOCK, READ, RET, STAT, STR, WRITE};
 use stp_vm::flat::Iter;
-use stp_vm::isa::{Insn, Op};
+use stp_vm::isa::Op;
 use stp_vm::Hit;
-
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
-const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
 
 /// A probe that prints every entry of an iteration: `f` shows key 0, key 1 (integers), value.
 fn foreach(im: &mut Image, it: i32, limit: i64, map: u16) {

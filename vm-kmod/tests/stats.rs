@@ -1,13 +1,10 @@
 //! Statistics and histograms. The printed histograms are SystemTap's own, for
 //! the scripts that the comments quote.
 mod common;
-use common::{i, Image, ADD, READ, WRITE};
+use common::{i, Image, ADD, LOCK, READ, RET, WRITE};
 use stp_vm::flat::Global;
 use stp_vm::isa::{Insn, Op};
 use stp_vm::{Hit, Machine};
-
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
-const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
 
 /// Probe 0 adds its argument to a statistics global, probe 1 does `then`.
 fn image(shape: impl Fn(&mut Global), then: impl Fn(&mut Image, i32) -> Vec<Insn>) -> Image {

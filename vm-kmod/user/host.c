@@ -9,10 +9,13 @@
 #include "machine.h"
 
 static __thread struct user_host *current;
+static __thread const struct user_room *room;
 
-enum vm_result user_run(struct vm *vm, u32 cpu, u32 probe, const struct vm_hit *hit)
+enum vm_result user_run(struct vm *vm, u32 cpu, u32 probe, const struct vm_hit *hit,
+			const struct user_room *maker)
 {
 	current = vm_host(vm);
+	room = maker;
 	return vm_run(vm_ctx(vm, cpu), probe, hit);
 }
 
@@ -193,6 +196,14 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)
 bool vmh_go_on(struct vm_ctx *c)
 {
 	return true;
+}
+
+bool vmh_wait_room(struct vm_ctx *c, u32 ring, u64 tail)
+{
+	if (!room)
+		return false;
+	room->make(room->arg);
+	return __atomic_load_n(&c->ring[ring].shared->tail, __ATOMIC_ACQUIRE) != tail;
 }
 
 /* hosted, the ring's own count is enough */

@@ -29,8 +29,16 @@ struct user_host {
 	void *message_arg;
 };
 
-/* vm_run with the host known to the functions that are not told */
-enum vm_result user_run(struct vm *vm, u32 cpu, u32 probe, const struct vm_hit *hit);
+/* called when a ring of the running handler is full: empties it, if it can */
+struct user_room {
+	void (*make)(void *arg);
+	void *arg;
+};
+
+/* vm_run with the host known to the functions that are not told; room: NULL
+ * where nobody reads while the handler runs */
+enum vm_result user_run(struct vm *vm, u32 cpu, u32 probe, const struct vm_hit *hit,
+			const struct user_room *room);
 u64 user_seq(const struct vm *vm);
 
 #endif

@@ -65,6 +65,11 @@ impl Stream {
         Ok(waits)
     }
 
+    /// Throws away what there is. For a reader that has met damage: the machine may wait for room.
+    pub fn skip(&mut self) {
+        self.rings.iter_mut().for_each(Ring::skip);
+    }
+
     /// Takes records from one ring as long as their numbers follow each other.
     fn run_of(&mut self, i: usize, first: u64, each: &mut impl FnMut(Record<'_>)) -> Result<(), RingError> {
         let ring = &mut self.rings[i];

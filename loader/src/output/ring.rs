@@ -152,6 +152,15 @@ impl Ring {
         unsafe { (*self.head).tail.store(self.tail, Ordering::Release) };
     }
 
+    /// Gives up what is in the ring, so that nobody waits for room in it.
+    pub fn skip(&mut self) {
+        // SAFETY: `head` points into the mapping.
+        self.seen = unsafe { (*self.head).head.load(Ordering::Acquire) };
+        self.tail = self.seen;
+        self.front = None;
+        self.release();
+    }
+
     /// Bytes taken and not yet released.
     pub fn held(&self) -> u64 {
         // SAFETY: as above.

@@ -70,6 +70,7 @@ struct Pump<'s, 'p, 'i> {
 impl Pump<'_, '_, '_> {
     fn drain(&mut self, last: bool) {
         if self.damaged.is_some() {
+            self.stream.skip();
             return;
         }
         let printer = &mut *self.printer;
@@ -78,6 +79,16 @@ impl Pump<'_, '_, '_> {
             Err(e) => self.damaged = Some(e),
         }
         self.printer.flush();
+    }
+
+    /// The same while begin or end probes run. At the second Ctrl-C they are waited for no longer:
+    /// only leaving the process closes a session that is being started or stopped.
+    fn drain_beside(&mut self, signals: &Signals, seen: &mut u32) {
+        self.drain(false);
+        *seen += signals.read().end;
+        if *seen > 1 {
+            std::process::exit(1);
+        }
     }
 }
 
@@ -89,13 +100,13 @@ fn run_with(
 ) -> Result<Outcome, RunError> {
     let mut outcome = Outcome::default();
     let mut pump = Pump { stream, printer, damaged: None, waits: false };
-    outcome.started = session.start(&mut || pump.drain(false))?;
+    let mut signals = 0;
+    outcome.started = session.start(&mut || pump.drain_beside(control.signals, &mut signals))?;
     (control.on_start)(&outcome.started);
     if let Some(child) = &mut control.child {
         child.go();
     }
     let deadline = control.timeout.map(|t| Instant::now() + t);
-    let mut signals = 0;
     loop {
         pump.drain(false);
         let over = pump.printer.exit.is_some() || pump.printer.broken.is_some() || pump.damaged.is_some();
@@ -118,15 +129,7 @@ fn run_with(
         }
     }
     outcome.interrupted = signals > 0;
-    session.stop(&mut || {
-        pump.drain(false);
-        signals += control.signals.read().end;
-        // A second Ctrl-C: end without the end probes. Only leaving the process closes the session
-        // while it is being stopped.
-        if signals > 1 {
-            std::process::exit(1);
-        }
-    })?;
+    session.stop(&mut || pump.drain_beside(control.signals, &mut signals))?;
     pump.drain(true);
     if let Some(e) = pump.damaged {
         return Err(e.into());

@@ -68,6 +68,8 @@ impl Device {
         req.ring_ctl = CONTROL_RING;
         req.watermark = data / 4;
         req.wake_ms = WAKE_MS;
+        // [`DeviceSession::beside`] reads while handlers wait, and our death ends them.
+        req.room_ms = u32::MAX;
         (req.tz_west, req.tz_name) = time_zone();
         req.offsets = uapi::Offsets { known: offsets, reserved: [u32::MAX; 4] };
         // SAFETY: `image` is readable for `image_len` bytes; the ioctl fills the results.

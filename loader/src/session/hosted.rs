@@ -3,7 +3,7 @@
 //! order of probes, for errors and for the end of a run (vm-kmod/kernel:
 //! attach_task.c, context.c), so that a script prints the same here and there.
 
-use super::{poll, Load, Memory, Session, SessionError, Started, Stats, CONTROL_RING};
+use super::{poll, Load, Memory, Session, SessionError, Started, Stats, CONTROL_RING, DEFAULT_RING};
 use crate::output::printer::exit;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -12,9 +12,6 @@ use stp_vm::flat::kind;
 use stp_vm::host::{rec, Hit, Machine, Outcome};
 use stp_vm::isa::{Helper, Limits};
 
-/// Nobody reads while a handler runs, so the ring holds what one handler may print. Only what is
-/// used of it takes memory.
-const RING: u32 = 8 << 20;
 /// Shorter periods are not kept (as in the module).
 const SHORTEST: Duration = Duration::from_micros(20);
 /// Ticks per second that `timer.profile`, `jiffies()` and `HZ()` go by here.
@@ -42,7 +39,7 @@ impl HostedSession {
         let program = load.program.clone();
         let limits = program.header().limits.clone();
         let probes = program.probes() as usize;
-        let ring = if load.ring == 0 { RING } else { load.ring };
+        let ring = if load.ring == 0 { DEFAULT_RING } else { load.ring };
         let machine = Machine::new(program, 1, ring.next_power_of_two() as usize, CONTROL_RING as usize)
             .map_err(|e| SessionError::Image(e.to_string()))?;
         let mut session = HostedSession {
@@ -102,12 +99,12 @@ impl HostedSession {
         list
     }
 
-    /// Runs one handler and keeps the accounts.
-    fn hit(&mut self, probe: u32) {
+    /// Runs one handler and keeps the accounts. `pump` empties the rings when they are full.
+    fn hit(&mut self, probe: u32, pump: &mut dyn FnMut()) {
         let ticks = self.start.elapsed().as_nanos() as u64 / (1_000_000_000 / HZ);
         self.machine.set_fact(Helper::Jiffies, ticks as i64);
         let begin = Instant::now();
-        let outcome = self.machine.run(0, probe, &Hit::default());
+        let outcome = self.machine.run_with_reader(0, probe, &Hit::default(), pump);
         let took = begin.elapsed();
         let st = &mut self.stats.probes[probe as usize];
         st.hits += 1;
@@ -164,7 +161,7 @@ impl HostedSession {
     }
 
     /// Runs the timers that are due; says whether any was.
-    fn tick(&mut self) -> bool {
+    fn tick(&mut self, pump: &mut dyn FnMut()) -> bool {
         let now = Instant::now();
         let mut ran = false;
         while let Some(Reverse((deadline, probe))) = self.timers.peek().copied() {
@@ -172,7 +169,7 @@ impl HostedSession {
                 break;
             }
             self.timers.pop();
-            self.hit(probe);
+            self.hit(probe, pump);
             ran = true;
             // The next tick that lies ahead: what was missed is not made up for.
             let period = self.period(probe);
@@ -201,7 +198,7 @@ impl Session for HostedSession {
             if self.machine.aborted() || self.end.is_some_and(|reason| reason != exit::CALL) {
                 break;
             }
-            self.hit(probe);
+            self.hit(probe, pump);
             pump();
         }
         let now = Instant::now();
@@ -216,16 +213,16 @@ impl Session for HostedSession {
         &mut self,
         fds: &mut [libc::pollfd],
         timeout: Option<Duration>,
-        _pump: &mut dyn FnMut(),
+        pump: &mut dyn FnMut(),
     ) -> Result<(), SessionError> {
-        if self.tick() {
+        if self.tick(pump) {
             return poll(fds, Some(Duration::ZERO));
         }
         let timer = self.timers.peek().map(|Reverse((at, _))| at.saturating_duration_since(Instant::now()));
         let least = [timer, timeout].into_iter().flatten().min();
         poll(fds, least)?;
         if fds.iter().all(|f| f.revents == 0) {
-            self.tick();
+            self.tick(pump);
         }
         Ok(())
     }
@@ -234,7 +231,7 @@ impl Session for HostedSession {
         self.timers.clear();
         let failed = self.end == Some(exit::ERRORS);
         for probe in self.in_order(if failed { kind::ERROR } else { kind::END }) {
-            self.hit(probe);
+            self.hit(probe, pump);
             pump();
         }
         Ok(())

@@ -98,8 +98,8 @@ pub trait Session {
     /// Start and length of each CPU's mapping of rings (`record.h`); they stay until the session is dropped.
     fn mappings(&self) -> Vec<(*const u8, usize)>;
     fn memory(&self) -> Memory;
-    /// Arms the probes and runs the begin probes. `pump` is called while that goes on, so that the
-    /// rings don't fill.
+    /// Arms the probes and runs the begin probes. `pump` is called while that goes on: handlers that
+    /// run here wait for room in a full ring.
     fn start(&mut self, pump: &mut dyn FnMut()) -> Result<Started, SessionError>;
     /// Waits until there may be records, or one of `fds` has an event, or the time is up.
     /// A session in this process runs its timers here.

@@ -56,6 +56,10 @@ pub struct Load {
     /// Seconds west of UTC, and the name of the time zone, NUL-terminated.
     pub tz_west: i64,
     pub tz_name: [u8; 16],
+    /// How long begin, end and error handlers wait for a reader that stands still; 0: 10 s, all
+    /// ones: for ever.
+    pub room_ms: u32,
+    pub pad2: u32,
 }
 
 /// `struct stpvm_start`

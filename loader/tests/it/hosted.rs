@@ -96,6 +96,21 @@ fn timers_fire_until_exit() {
 }
 
 #[test]
+fn nothing_that_a_begin_or_end_handler_prints_is_lost() {
+    // Records of 32 bytes and more: both handlers print several times what a ring holds.
+    let o = stap(&[
+        "-DMAXACTION_INTERRUPTIBLE=10000000",
+        "-e",
+        "probe begin { for (i = 0; i < 50000; i++) printf(\"b %d\\n\", i) exit() }\n\
+         probe end { for (i = 0; i < 200000; i++) printf(\"e %d of %s\\n\", i, \"many\") }",
+    ]);
+    assert_eq!(text(&o.stderr), "");
+    let begin: String = (0..50_000).map(|i| format!("b {i}\n")).collect();
+    let end: String = (0..200_000).map(|i| format!("e {i} of many\n")).collect();
+    assert!(good(&o) == begin + &end, "{} bytes", o.stdout.len());
+}
+
+#[test]
 fn the_time_limit_ends_the_run() {
     let begin = Instant::now();
     let o = stap(&["-T", "1", "-e", "probe begin { println(\"in\") } probe end { println(\"out\") }"]);

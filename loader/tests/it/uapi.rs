@@ -28,6 +28,7 @@ fn structures_and_numbers_are_those_of_the_header() {
         ("offsetof(struct stpvm_load, offsets)", offset_of!(Load, offsets) as u64),
         ("offsetof(struct stpvm_load, ring_map_len)", offset_of!(Load, ring_map_len) as u64),
         ("offsetof(struct stpvm_load, fault_text)", offset_of!(Load, fault_text) as u64),
+        ("offsetof(struct stpvm_load, room_ms)", offset_of!(Load, room_ms) as u64),
         ("sizeof(struct stpvm_start)", size_of::<Start>() as u64),
         ("offsetof(struct stpvm_start, text)", offset_of!(Start, text) as u64),
         ("sizeof(struct stpvm_probe_stats)", size_of::<ProbeStats>() as u64),

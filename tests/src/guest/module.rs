@@ -18,22 +18,30 @@ pub fn kernel_module(kernel: &Kernel) -> Result<Option<PathBuf>> {
     Ok(Some(PathBuf::from(String::from_utf8_lossy(&out.stdout).trim())))
 }
 
-/// Compiles every `tests/guest/programs/*.c` statically; gives their paths.
+/// Compiles every `tests/guest/programs/*.c`, and every directory there as one program, statically;
+/// gives their paths.
 pub fn programs() -> Result<Vec<PathBuf>> {
     let dir = build_dir().join("guest/programs");
     let _lock = Lock::take(&dir)?;
     let mut made = Vec::new();
     for entry in fs::read_dir(root().join("tests/guest/programs"))? {
-        let source = entry?.path();
-        if source.extension().is_some_and(|e| e == "c") {
-            let out = dir.join(source.file_stem().expect("a .c file has a stem"));
-            if newer(&source, &out) {
-                let flags =
-                    ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-fno-omit-frame-pointer"];
-                run(Command::new("cc").args(flags).arg("-o").arg(&out).arg(&source))?;
-            }
-            made.push(out);
+        let path = entry?.path();
+        let parts = match path.is_dir() {
+            true => fs::read_dir(&path)?.map(|e| Ok(e?.path())).collect::<Result<_>>()?,
+            false => vec![path.clone()],
+        };
+        let is_source = |p: &&PathBuf| p.extension().is_some_and(|e| e == "c");
+        let sources: Vec<&PathBuf> = parts.iter().filter(is_source).collect();
+        if sources.is_empty() {
+            continue;
         }
+        let out = dir.join(path.file_stem().expect("a program has a name"));
+        if parts.iter().any(|part| newer(part, &out)) {
+            let flags =
+                ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-fno-omit-frame-pointer"];
+            run(Command::new("cc").args(flags).arg("-o").arg(&out).args(sources))?;
+        }
+        made.push(out);
     }
     made.sort();
     Ok(made)

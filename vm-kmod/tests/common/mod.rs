@@ -2,6 +2,7 @@
 //! bench and the fuzzer of the machine write their programs with.
 #![allow(dead_code)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use stp_vm::flat::{
     Dfa, Fmt, FmtItem, Func, Global, Header, Iter, Lock, Probe, Sect, Str, Try, ABI, MAGIC, SECTIONS,
 };
@@ -17,6 +18,9 @@ pub const STAT: u8 = 3;
 pub const READ: u16 = 1;
 pub const WRITE: u16 = 2;
 pub const ADD: u16 = 3;
+
+pub const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
+pub const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
 
 /// An instruction.
 pub fn i(op: Op, a: u8, b: u8, c: u8, imm: i32) -> Insn {
@@ -296,4 +300,27 @@ pub fn text(m: &Machine) -> String {
 
 pub fn run_one(m: &Machine, probe: u32) -> Outcome {
     m.run(0, probe, &Hit::default())
+}
+
+/// Runs `probe(cpu)` `n` times on each CPU, one thread for each; how many ran to the end.
+pub fn storm(m: &Machine, n: u32, probe: impl Fn(u32, u32) -> (u32, Hit) + Sync) -> u64 {
+    let done = AtomicU64::new(0);
+    std::thread::scope(|s| {
+        for cpu in 0..m.ncpus() {
+            let (done, probe) = (&done, &probe);
+            s.spawn(move || {
+                for k in 0..n {
+                    let (p, hit) = probe(cpu, k);
+                    match m.run(cpu, p, &hit) {
+                        Outcome::Ok => {
+                            done.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Outcome::SkippedLock => (),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner()
 }
