@@ -103,6 +103,8 @@ int vm_verify(struct vm_prog *p, struct vm_refusal *f)
 	if (!err)
 		err = verify_probe_sets(v);
 	if (!err)
+		err = verify_costs(v);
+	if (!err)
 		err = verify_need(v);
 	if (!err)
 		err = verify_orders(v);

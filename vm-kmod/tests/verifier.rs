@@ -1,12 +1,9 @@
 //! Each rule of `core/rules.def`, both ways: a program that keeps it is
 //! accepted, and the same program with one thing changed is refused by it.
 mod common;
-use common::{help, i, ibc, Image, ADD, ALL_CAPS, INT, READ, STAT, STR, WRITE};
+use common::{help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
 use stp_vm::flat::{Dfa, Func, Iter};
 use stp_vm::isa::{Helper, Insn, Op, Rule};
-
-const RET: Insn = Insn { op: Op::Ret, a: 0, b: 0, c: 0, imm: 0 };
-const LOCK: Insn = Insn { op: Op::Lock, a: 0, b: 0, c: 0, imm: 0 };
 
 #[track_caller]
 fn accepted(im: &Image) {
@@ -604,6 +601,44 @@ fn regex_tables_are_checked() {
     accepted(&program(table(0), 0));
     refused(&program(table(1), 0), Rule::Regex);
     refused(&program(table(0), 1), Rule::Regex);
+}
+
+#[test]
+fn a_stated_worst_case_holds() {
+    let stated = |code: &[Insn], callee: &[Insn], cost: u32| {
+        let mut im = handler(code);
+        im.callee(0, 0, 0, callee);
+        im.probes[0].cost = cost;
+        im
+    };
+    let call = i(Op::Call, 0, 0, 0, 1);
+    let charge = |n| i(Op::Charge, 0, 0, 0, n);
+    // straight code, branches, charges of its own and of what it calls
+    accepted(&stated(&[i(Op::Ldi, 0, 0, 0, 1), ibc(Op::Jeqi, 0, 0, 5), RET], &[RET], 1));
+    accepted(&stated(&[charge(3), call, call, RET], &[charge(2), RET], 7));
+    refused(&stated(&[charge(3), call, call, RET], &[charge(2), RET], 6), Rule::Cost);
+    // loops and recursion have none; not stating one is right for them
+    let endless = [i(Op::Loop, 1, 0, 0, -1)];
+    refused(&stated(&endless, &[RET], 1_000_000), Rule::Cost);
+    refused(&stated(&[call, RET], &endless, 1_000_000), Rule::Cost);
+    refused(&stated(&[call, RET], &[call, RET], 1_000_000), Rule::Cost);
+    accepted(&stated(&endless, &[RET], 0));
+    accepted(&stated(&[call, RET], &[call, RET], 0));
+}
+
+#[test]
+fn recursion_through_several_functions_is_found_wherever_it_starts() {
+    // probe 0 -> a -> b -> c -> b: no bound; probe 1 -> d: one
+    let mut im = handler(&[i(Op::Call, 0, 0, 0, 1), RET]);
+    for to in [2, 3, 2] {
+        im.callee(0, 0, 0, &[i(Op::Call, 0, 0, 0, to), RET]);
+    }
+    im.callee(0, 0, 0, &[RET]);
+    im.probe(&[i(Op::Call, 0, 0, 0, 4), RET], &[]);
+    im.probes[1].cost = 9;
+    accepted(&im);
+    im.probes[0].cost = 9;
+    refused(&im, Rule::Cost);
 }
 
 #[test]

@@ -24,6 +24,7 @@
 //! ```
 
 use super::image::*;
+use super::worst::Worst;
 use crate::bytes::Bytes;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
@@ -34,7 +35,8 @@ impl Image {
     pub fn listing(&self, comments: bool) -> String {
         let mut image = self.clone();
         image.canonical();
-        let mut w = Writer { image: &image, comments, out: String::new() };
+        let worst = if comments { image.worst_cases() } else { Vec::new() };
+        let mut w = Writer { image: &image, comments, worst, out: String::new() };
         w.header();
         for probe in &image.probes {
             w.probe(probe);
@@ -56,6 +58,8 @@ pub(super) fn quoted(text: &[u8]) -> String {
 struct Writer<'a> {
     image: &'a Image,
     comments: bool,
+    /// Of each function, for the comments.
+    worst: Vec<Option<Worst>>,
     out: String,
 }
 
@@ -139,11 +143,23 @@ impl Writer<'_> {
             let limits = &self.image.limits;
             use crate::types::hir::Place;
             let limit = match p.at {
-                Place::Begin { .. } | Place::End { .. } | Place::Error { .. } => limits.maxaction_int,
+                Place::Begin { .. } | Place::End { .. } | Place::Error { .. } | Place::Timer { .. } => {
+                    limits.maxaction_int
+                }
                 _ => limits.maxaction,
             };
             let of = if self.comments { format!("          # of {limit}") } else { String::new() };
             self.line(format!("    cost {cost}{of}"));
+        }
+        if self.comments {
+            let worst = self.worst.get(p.function as usize).copied().flatten();
+            self.line(match worst {
+                None => "    # no worst case: loops or recursion, ended by the limit of actions".to_string(),
+                Some(w) => format!(
+                    "    # at most: instructions {}, map operations {}, output {} bytes, scratch {} bytes",
+                    w.instructions, w.map_operations, w.output, w.scratch
+                ),
+            });
         }
     }
 

@@ -67,6 +67,36 @@ fn a_person_can_write_a_program() {
 }
 
 #[test]
+fn the_worst_case_of_a_probe_is_shown_with_its_callees() {
+    let worst = |text: &str| {
+        let image = assemble(text).expect("assembles");
+        let list = image.listing(true);
+        let line = list.lines().find(|l| l.contains("at most") || l.contains("no worst case"));
+        line.expect("a line on the worst case").trim().to_string()
+    };
+    let probe = "global m = map(int) -> int size 10\n\
+        probe begin\n    at {\"Begin\":{\"priority\":0}}\n    handler &h\n    lock %m write\n";
+    // The call twice: 2 * (mset, ret) and 7 of its own; print: head 16, body 8 + 8, to 16.
+    assert_eq!(
+        worst(&format!(
+            "{probe}function f(int) regs 2 strs 0 locked\n    mset r0, r0, s0, %m\n    ret\n\
+             handler h regs 3 strs 0\n    lock\n    ldi r0, 1\n    call r0, s0, &f\n    ldi r0, 1\n\
+             \x20   call r0, s0, &f\n    print r0, \"%d\"\n    ret\n"
+        )),
+        "# at most: instructions 11, map operations 2, output 32 bytes, scratch 40 bytes"
+    );
+    let none = "# no worst case: loops or recursion, ended by the limit of actions";
+    assert_eq!(worst(&format!("{probe}handler h regs 1 strs 0\ntop:\n    loop 1, top\n")), none);
+    assert_eq!(
+        worst(&format!(
+            "{probe}function f() regs 0 strs 0\n    call r0, s0, &f\n    ret\n\
+             handler h regs 1 strs 0\n    call r0, s0, &f\n    ret\n"
+        )),
+        none
+    );
+}
+
+#[test]
 fn mistakes_are_named_with_their_line() {
     let error = |text: &str| assemble(text).expect_err("refused").to_string();
     assert_eq!(

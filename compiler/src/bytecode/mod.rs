@@ -5,6 +5,7 @@
 //! * `listing`: what `stap -p3` prints
 //! * [`asm`]: reads a listing back
 //! * [`file`]: `NAME.stpbc`, what `stap -p4` writes
+//! * `worst`: what a probe can do at most
 //! * [`flat`]: what a machine loads (`vm-kmod/core/image.h`)
 //!
 //! Nothing here knows the language or the traced machine.
@@ -16,6 +17,7 @@ pub mod image;
 mod listing;
 pub mod pools;
 mod signature;
+mod worst;
 
 #[cfg(test)]
 mod listing_tests;
@@ -30,3 +32,4 @@ pub use image::{
     LockMode, Number, Probe, Ret, SourceLine, Try, ValueType,
 };
 pub use signature::{window, Window};
+pub use worst::Worst;

@@ -204,6 +204,14 @@ fn passes(way: &mut Way<'_>) -> bool {
         way.fail(3);
         return false;
     };
+    // A run verifies the image with the addresses of this machine.
+    if i.last_pass < 5 {
+        if let Err(e) = pass5::verify(&image) {
+            m.error(format!("the image was refused: {e:#}").as_bytes());
+            way.fail(3);
+            return false;
+        }
+    }
     if i.last_pass == 3 {
         return print(image.listing(true).as_bytes());
     }
