@@ -2,6 +2,7 @@
 //! diagnostics. Knows no device, terminal or option syntax.
 
 use crate::bytecode::Image;
+use crate::cache::Cache;
 use crate::diag::{Diagnostics, FileId, Origin, SourceMap};
 use crate::lower;
 use crate::resolve::library::Library;
@@ -46,6 +47,8 @@ pub struct Options {
     pub sysroot: Option<PathBuf>,
     /// `-m NAME`: name of the session.
     pub name: Option<String>,
+    /// What earlier runs have left; by default nothing is read or kept.
+    pub cache: Cache,
     /// `-c` or `-x` was given, so that `target()` is known to mean something.
     pub has_target: bool,
 }
@@ -138,9 +141,14 @@ impl Compilation {
         let none = MacroTable::default();
         let cx = context(&self.options, kernel, &config, &none);
         let library_cx = ParseContext { user: false, ..cx };
-        self.library =
-            Library::open(&self.options.tapset_dirs, &mut self.sources, &library_cx, &mut self.diagnostics);
-        self.library_files = self.library.files.len();
+        self.library = Library::open(
+            &self.options.tapset_dirs,
+            &self.options.cache,
+            &mut self.sources,
+            &library_cx,
+            &mut self.diagnostics,
+        );
+        self.library_files = self.library.len();
         let cx = ParseContext { macros: &self.library.macros, ..cx };
         for input in inputs {
             let file = self.sources.add(input.name.as_str(), input.text.clone(), Origin::User);

@@ -8,6 +8,7 @@
 
 pub mod bytecode;
 pub mod bytes;
+pub mod cache;
 pub mod diag;
 pub mod driver;
 pub mod lower;

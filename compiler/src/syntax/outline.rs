@@ -8,7 +8,7 @@ use super::token::{Kw, Op, Tok, Token};
 use crate::diag::FileId;
 
 /// What a tapset file defines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Outline {
     pub functions: Vec<String>,
     pub globals: Vec<String>,

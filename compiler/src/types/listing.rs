@@ -135,7 +135,7 @@ pub fn functions(world: &mut World<'_>) -> Vec<String> {
 }
 
 fn load_all(world: &mut World<'_>) {
-    for file in 0..world.library.files.len() {
+    for file in 0..world.library.len() {
         world.load(file);
     }
 }

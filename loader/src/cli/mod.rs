@@ -8,6 +8,7 @@ pub mod table;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::path::PathBuf;
+use stp_compiler::cache::Use;
 use stp_compiler::driver::Privilege;
 use table::{Opt, Support, Value, OPTIONS};
 
@@ -36,6 +37,8 @@ pub enum Mode {
     DumpFunctions,
     DumpProbeTypes,
     DumpProbeAliases,
+    /// `--clean-cache`
+    CleanCache,
 }
 
 /// Where the script is to run.
@@ -102,6 +105,8 @@ pub struct Invocation {
     pub suppress_handler_errors: bool,
     pub color: Color,
     pub sysroot: Option<PathBuf>,
+    /// `--disable-cache`, `--poison-cache`
+    pub cache: Use,
     /// What to tell the user about options that do nothing here.
     pub notes: Vec<String>,
 }
@@ -255,12 +260,6 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
         return usage("Only one script can be given on the command line.");
     }
     let source = match (scripts.into_iter().next(), &mode) {
-        (
-            Some(_),
-            Mode::List { .. } | Mode::DumpFunctions | Mode::DumpProbeTypes | Mode::DumpProbeAliases,
-        ) => {
-            return usage(format!("Cannot specify a script with -l/-L/--dump-* switches.\n{TRY_HELP}"));
-        }
         (Some(text), Mode::Run) => Source::Text(text),
         (None, Mode::Run) => match files.next() {
             Some(f) if f == "-" => Source::Stdin,
@@ -268,6 +267,11 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
             None => return usage(format!("A script must be specified.\n{TRY_HELP}")),
         },
         (None, _) => Source::None,
+        (Some(_), _) => {
+            return usage(format!(
+                "Cannot specify a script with -l/-L/--dump-*/--clean-cache switches.\n{TRY_HELP}"
+            ));
+        }
     };
 
     let command = one("command");
@@ -353,6 +357,11 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
             Some(other) => return usage(format!("Invalid argument '{other}' for --color.")),
         },
         sysroot: one("sysroot").map(PathBuf::from),
+        cache: match (m.get_flag("nocache"), m.get_flag("poisoncache")) {
+            (true, _) => Use::Off,
+            (false, true) => Use::Write,
+            (false, false) => Use::Full,
+        },
         notes,
     })
 }
@@ -384,11 +393,14 @@ fn mode(m: &ArgMatches) -> Result<Mode, UsageError> {
         ("dumpfunctions", Mode::DumpFunctions),
         ("dumptypes", Mode::DumpProbeTypes),
         ("dumpaliases", Mode::DumpProbeAliases),
+        ("cleancache", Mode::CleanCache),
     ] {
         modes.extend(m.get_flag(id).then_some(mode));
     }
     if modes.len() > 1 {
-        return usage(format!("Only one of -l, -L and the --dump-* switches can be given.\n{TRY_HELP}"));
+        return usage(format!(
+            "Only one of -l, -L, --clean-cache and the --dump-* switches can be given.\n{TRY_HELP}"
+        ));
     }
     Ok(modes.pop().unwrap_or(Mode::Run))
 }

@@ -80,7 +80,6 @@ impl Opt {
 
 const NO_C: &str = "no C is compiled here, so there is no kernel build to pass it to";
 const NO_SERVER: &str = "scripts are compiled in milliseconds on the spot; there is no compile server";
-const NO_CACHE: &str = "compiled scripts are not cached";
 const SYMBOLS: &str = "symbols are looked up when they are printed; nothing has to be added beforehand";
 
 /// Every option, in the order of the help.
@@ -134,6 +133,9 @@ pub const OPTIONS: &[Opt] = &[
     opt("dumpfunctions", None, Some("dump-functions"), "list the functions of the tapset library"),
     opt("dumptypes", None, Some("dump-probe-types"), "list the types of probe points"),
     opt("dumpaliases", None, Some("dump-probe-aliases"), "list the probe aliases of the tapset library"),
+    opt("nocache", None, Some("disable-cache"), "neither read nor write the cache"),
+    opt("poisoncache", None, Some("poison-cache"), "do not read the cache; what this run finds is written to it"),
+    opt("cleancache", None, Some("clean-cache"), "prune the cache and exit"),
     // What SystemTap has and we answer with a word.
     opt("prologue", Some('P'), None, "prologue-searching for function probes")
         .harmless("parameters are found from the calling convention or the debuginfo's own lists"),
@@ -145,9 +147,6 @@ pub const OPTIONS: &[Opt] = &[
     opt("object", Some('d'), None, "add unwind and symbol data of OBJECT").value("OBJECT").repeat().harmless(SYMBOLS),
     opt("ldd", None, Some("ldd"), "add symbol data of shared libraries").harmless(SYMBOLS),
     opt("allmodules", None, Some("all-modules"), "add symbol data of all loaded modules").harmless(SYMBOLS),
-    opt("nocache", None, Some("disable-cache"), "do not use the cache").harmless(NO_CACHE),
-    opt("poisoncache", None, Some("poison-cache"), "treat the cache as invalid").harmless(NO_CACHE),
-    opt("cleancache", None, Some("clean-cache"), "prune the cache").harmless(NO_CACHE),
     opt("tmpdir", None, Some("tmpdir"), "name of the temporary directory")
         .value("DIR")
         .harmless("no temporary directory is used"),

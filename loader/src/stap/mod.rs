@@ -8,6 +8,7 @@ pub mod report;
 pub mod tapsets;
 pub mod timing;
 
+use crate::cache;
 use crate::cli::{self, Invocation, Mode, Parsed, Source};
 use crate::output::message::Messages;
 use figures::{count, memory, Pass};
@@ -34,6 +35,10 @@ pub fn main(argv: &[String]) -> i32 {
         Mode::Run => run(&i, &messages),
         Mode::List { pattern, vars } => list(&i, &messages, pattern, *vars),
         Mode::DumpFunctions | Mode::DumpProbeTypes | Mode::DumpProbeAliases => dump(&i, &messages),
+        Mode::CleanCache => {
+            cache::of_user(i.cache).clean();
+            true
+        }
     };
     i32::from(!good)
 }
@@ -66,6 +71,7 @@ fn options(i: &Invocation) -> Options {
         kernel_release: i.release.clone(),
         sysroot: i.sysroot.clone(),
         name: Some(i.name.clone().unwrap_or_else(|| format!("stap_{}", std::process::id()))),
+        cache: cache::of_user(i.cache),
         has_target: i.command.is_some() || i.target.is_some(),
     }
 }

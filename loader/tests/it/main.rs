@@ -1,5 +1,6 @@
 //! The programs of this crate, run as their users run them.
 
+mod cache;
 mod common;
 mod hosted;
 
