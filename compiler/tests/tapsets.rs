@@ -140,3 +140,29 @@ fn every_alias_compiles() {
     }
     assert!(said.is_empty(), "{said}");
 }
+
+#[test]
+fn library_functions_that_write_are_for_guru_mode() {
+    let calls = [
+        "set_kernel_long(1, 2)",
+        "set_kernel_string_n(1, 2, \"x\")",
+        "set_user_int(1, 2)",
+        "set_int_arg(1, 2)",
+        "printk(1, \"x\")",
+        "udelay(1)",
+        "raise(9)",
+        "panic(\"x\")",
+        "dump_stack()",
+    ];
+    for call in calls {
+        let told = |guru: bool| {
+            let mut c = Compilation::new(Options { guru, ..options() });
+            let script = format!("probe begin {{ {call} }}");
+            let inputs = [Input { name: "<input>".into(), text: script.into() }];
+            let good = c.parse(&inputs).and_then(|()| c.analyze()).is_ok();
+            let codes: Vec<&str> = c.diagnostics.list.iter().map(|d| d.code).collect();
+            (good, codes.contains(&"needs-guru"))
+        };
+        assert_eq!((told(true), told(false)), ((true, false), (false, true)), "{call}");
+    }
+}

@@ -60,6 +60,11 @@ static notrace void symbol_marker(struct vm_ctx *c, char form, u64 addr, struct 
 	slot_adopt_spare(c, out, (u32)o.len);
 }
 
+static notrace u32 bounded(s64 n, u32 most)
+{
+	return n <= 0 ? 0 : n < most ? (u32)n : most;
+}
+
 /* -- results: none ----------------------------------------------------------------- */
 
 static notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
@@ -77,12 +82,36 @@ static notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const stru
 	case H_WARN:
 		vm_emit_text(c, RING_CTL, REC_WARN, ss[0].p, ss[0].len, "", 0);
 		return 0;
+	case H_SYSTEM:
+		/* no bytes would mean switch_file() */
+		if (ss[0].len)
+			vm_emit_text(c, RING_CTL, REC_ORDER, ss[0].p, ss[0].len, "", 0);
+		return 0;
+	case H_SWITCH_FILE:
+		vm_emit_text(c, RING_CTL, REC_ORDER, "", 0, "", 0);
+		return 0;
+	case H_UDELAY:
+		vmh_delay(bounded(ri[0], 20000));
+		return 0;
+	case H_MDELAY:
+		vmh_delay(bounded(ri[0], 2000) * 1000);
+		return 0;
+	case H_RAISE:
+		return vmh_signal(ri[0]) ? vm_raise(c, E_SIGNAL, ri[0]) : 0;
+	case H_SET_ARG:
+		if (ri[0] < 0 || ri[0] > 5 || !vmh_set_arg(c->hit, (u32)ri[0], (u64)ri[1]))
+			return vm_raise(c, E_ARGUMENT, (s64)((u64)ri[0] + 1));
+		return 0;
 	case H_FTRACE:
 	case H_PRINTK:
+	case H_PANIC:
 		/* the host wants a C string: the spare buffer has room for the NUL */
 		memcpy(c->spare, ss[0].p, ss[0].len);
 		c->spare[ss[0].len] = 0;
 		vmh_kernel_message(c, id, id == H_PRINTK ? ri[0] : 0, c->spare);
+		return 0;
+	case H_DUMP_STACK:
+		vmh_kernel_message(c, id, 0, "");
 		return 0;
 	case H_KWRITE:
 		return mem_write(c, false, (u64)ri[0], ri[1], ri[2]);
@@ -218,6 +247,11 @@ static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 		break;
 	case H_SPECULATION:
 		return spec_begin(c, out);
+	case H_PID2TASK:
+	case H_LOADAVG:
+	case H_NODE:
+		*out = vmh_look_up(c, id, ri[0]);
+		break;
 	default:
 		*out = vmh_fact(c, id, c->hit);
 		break;

@@ -56,6 +56,8 @@ enum rec_type {
 				 * then u32 pc of each caller */
 	REC_EXIT,  /* exit() was called, or the run must end: u32 reason, u32 0 */
 	REC_NOTE,  /* u32 code, u32 arg: overload, disarmed probe ... */
+	REC_ORDER, /* u32 length, u32 0, bytes: a command for a shell; without
+				 * bytes: go on with the next output file */
 	REC_MAX
 };
 #define REC_EXIT_CALL	  0 /* exit(), abort() */

@@ -137,6 +137,13 @@ size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *ou
 s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok);
 size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap);
 void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
+/* integer facts with a parameter: PID2TASK LOADAVG NODE */
+s64 vmh_look_up(struct vm_ctx *c, u32 helper, s64 what);
+/* of guru mode: wait busily; send a signal to the current task (0 or negative
+ * errno); change an argument of the function at whose entry the probe stands */
+void vmh_delay(u32 usec);
+int vmh_signal(s64 signo);
+bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value);
 /* called after each record that went into a ring; urgent: the control ring.
  * The host decides when to wake the reader (watermark, timer). */
 void vmh_wake(struct vm_ctx *c, bool urgent);

@@ -18,6 +18,8 @@
 #include <linux/path.h>
 #include <linux/pid.h>
 #include <linux/random.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/loadavg.h>
 #include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
@@ -356,6 +358,36 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 	}
 }
 
+/* The number is of the first namespace. Only looked up: the task may end at any
+ * time, so whoever follows the address reads it without faults. */
+static s64 task_of(s64 nr)
+{
+	const struct task_struct *t;
+
+	if (nr <= 0 || nr > INT_MAX)
+		return 0;
+	rcu_read_lock();
+	t = pid_task(find_pid_ns((int)nr, &init_pid_ns), PIDTYPE_PID);
+	rcu_read_unlock();
+	return (s64)(unsigned long)t;
+}
+
+s64 vmh_look_up(struct vm_ctx *c, u32 helper, s64 what)
+{
+	switch (helper) {
+	case H_PID2TASK:
+		return task_of(what);
+	case H_LOADAVG:
+		return what >= 0 && what < 3 ? (s64)READ_ONCE(avenrun[what]) : 0;
+	case H_NODE:
+		if (!virt_addr_valid((void *)(unsigned long)what))
+			return -1;
+		return page_to_nid(virt_to_page((void *)(unsigned long)what));
+	default:
+		return 0;
+	}
+}
+
 size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap)
 {
 	const struct stpvm_session *s = vm_ctx_host(c);
@@ -385,6 +417,16 @@ s64 vmh_register(const struct vm_hit *hit, u32 reg, bool *ok)
 
 	*ok = hit->regs && at >= 0;
 	return *ok ? ((const u64 *)hit->regs)[at] : 0;
+}
+
+bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value)
+{
+	u8 *regs = hit->regs;
+
+	if (!(hit->flags & HIT_ENTRY) || !regs || n >= 6)
+		return false;
+	((u64 *)regs)[stpvm_map_func[n]] = value;
+	return true;
 }
 
 /* bytes before the NUL of a name in kernel memory, at most `most`; -1: bad address */
@@ -476,6 +518,27 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s)
 {
 	if (helper == H_FTRACE)
 		stpvm_trace_puts(s);
+	else if (helper == H_PANIC)
+		panic("%s", s);
+	else if (helper == H_DUMP_STACK)
+		dump_stack();
 	else
 		printk(KERN_SOH "%c%s\n", '0' + (char)clamp_t(s64, level, 0, 7), s);
+}
+
+/* -- guru mode ------------------------------------------------------------------------- */
+
+void vmh_delay(u32 usec)
+{
+	for (; usec > 1000; usec -= 1000)
+		udelay(1000);
+	udelay(usec);
+}
+
+/* Not where it could meet the locks that it takes: an interrupted task may hold them. */
+int vmh_signal(s64 signo)
+{
+	if (signo <= 0 || signo > _NSIG || in_nmi() || in_hardirq())
+		return -EINVAL;
+	return send_sig((int)signo, current, 1);
 }

@@ -146,6 +146,39 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 	return helper < 256 ? h->fact[helper] : 0;
 }
 
+s64 vmh_look_up(struct vm_ctx *c, u32 helper, s64 what)
+{
+	double load[3];
+
+	(void)c;
+	if (helper == H_LOADAVG && what >= 0 && what < 3 && getloadavg(load, 3) == 3)
+		return (s64)(load[what] * 2048);
+	return helper == H_NODE ? -1 : 0; /* a process has neither tasks nor nodes */
+}
+
+/* Hosted, a handler holds up no task, and there is none to send a signal to but ourselves. */
+void vmh_delay(u32 usec)
+{
+	(void)usec;
+}
+
+int vmh_signal(s64 signo)
+{
+	(void)signo;
+	return -EPERM;
+}
+
+bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value)
+{
+	/* hosted, `regs` is in DWARF order */
+	static const u8 reg[6] = { 5, 4, 1, 2, 8, 9 };
+
+	if (!hit->regs || n >= 6)
+		return false;
+	((u64 *)hit->regs)[reg[n]] = value;
+	return true;
+}
+
 size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap)
 {
 	struct user_host *h = vm_ctx_host(c);

@@ -1,13 +1,14 @@
 //! Rules that need all bodies at once: a loop must not change the array that
-//! it walks through, not even in a function that it calls. In: a bound
-//! [`Model`]. Out: diagnostics.
+//! it walks through, not even in a function that it calls; what writes to the
+//! kernel is for guru mode. In: a bound [`Model`]. Out: diagnostics.
 
 use super::elide::Uses;
-use super::hir::{FunctionId, GlobalId, StmtKind};
+use super::hir::{Expr, ExprKind, FunctionId, GlobalId, Stmt, StmtKind};
 use super::model::Model;
 use super::walk;
 use crate::resolve::world::World;
 use std::collections::{HashMap, HashSet};
+use stp_vm::isa::CAP_GURU;
 
 /// Calls in loops whose function, or what it calls, writes the loop's array.
 pub fn foreach_calls(world: &mut World<'_>, model: &Model) {
@@ -46,4 +47,55 @@ fn writes(model: &Model, from: FunctionId) -> HashSet<GlobalId> {
         todo.extend(f.next);
     }
     out
+}
+
+/// Calls in a user's script, without `-g`, of functions that write to memory or do worse.
+pub fn guru_calls(world: &mut World<'_>, model: &Model) {
+    if world.options.guru {
+        return;
+    }
+    let mut seen = HashSet::new();
+    let mut known = HashMap::new();
+    let mut found = Vec::new();
+    let of_functions = model.functions.iter().map(|f| &f.body);
+    for body in model.probes.iter().map(|p| &p.body).chain(of_functions) {
+        walk::each_expr(body, &mut |e| {
+            if e.span.lo < e.span.hi
+                && world.map.is_user(e.span)
+                && is_guru(model, e, &mut known)
+                && seen.insert(e.span)
+            {
+                found.push(e.span);
+            }
+        });
+    }
+    for span in found {
+        world.error("needs-guru", "function may not be used unless -g is specified", span);
+    }
+}
+
+/// Is it a call of a guru function, directly or through functions of the library?
+fn is_guru(model: &Model, e: &Expr, known: &mut HashMap<FunctionId, bool>) -> bool {
+    match &e.kind {
+        ExprKind::Helper { helper, .. } => helper.info().caps & CAP_GURU != 0,
+        ExprKind::Call { function, .. } => {
+            if let Some(known) = known.get(function) {
+                return *known;
+            }
+            // a function that calls itself adds nothing to what it is
+            known.insert(*function, false);
+            let f = model.function(*function);
+            let guru = body_is_guru(model, &f.body, known)
+                || f.next.is_some_and(|n| body_is_guru(model, &model.function(n).body, known));
+            known.insert(*function, guru);
+            guru
+        }
+        _ => false,
+    }
+}
+
+fn body_is_guru(model: &Model, body: &[Stmt], known: &mut HashMap<FunctionId, bool>) -> bool {
+    let mut guru = false;
+    walk::each_expr(body, &mut |e| guru = guru || is_guru(model, e, known));
+    guru
 }

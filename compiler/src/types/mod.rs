@@ -43,6 +43,7 @@ pub fn analyze(world: &mut World<'_>, name: String) -> Option<Program> {
     }
     let mut model = binder.model;
     check::foreach_calls(world, &model);
+    check::guru_calls(world, &model);
     if model.probes.is_empty() && !world.diags.has_errors() {
         world.diags.push(finish::no_probes());
     }

@@ -26,6 +26,8 @@ pub struct Printer<'a> {
     sink: Sink,
     /// Script errors seen.
     pub errors: u64,
+    /// Commands that the script wants a shell to run, in order; whoever runs them takes them out.
+    pub commands: Vec<Vec<u8>>,
     /// The machine asked for the end, for this reason.
     pub exit: Option<u32>,
     /// Output can't be written any more; `None` inside: its reader has gone.
@@ -34,7 +36,7 @@ pub struct Printer<'a> {
 
 impl<'a> Printer<'a> {
     pub fn new(image: &'a Image, render: &'a Render<'a>, messages: Messages, sink: Sink) -> Printer<'a> {
-        Printer { image, render, messages, sink, errors: 0, exit: None, broken: None }
+        Printer { image, render, messages, sink, errors: 0, commands: Vec::new(), exit: None, broken: None }
     }
 
     /// Deals with one record.
@@ -58,6 +60,15 @@ impl<'a> Printer<'a> {
             kind::NOTE => {
                 self.flush();
                 self.messages.warning(self.note_text(rec).as_bytes());
+            }
+            kind::ORDER if rec.word(0) == 0 => {
+                let result = self.sink.next_file();
+                self.check(result);
+            }
+            kind::ORDER => {
+                // what was printed before stands before what the command prints
+                self.flush();
+                self.commands.push(rec.text(8, rec.word(0)).to_vec());
             }
             // Of a later version: nothing that we could show.
             _ => {}

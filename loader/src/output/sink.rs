@@ -79,6 +79,18 @@ impl Sink {
         Ok(())
     }
 
+    /// Goes on with the next of several files (`-S`); without them, nothing.
+    pub fn next_file(&mut self) -> io::Result<()> {
+        self.flush()?;
+        match &mut self.kind {
+            Kind::File { name, file, size: Some((_, keep)), written, number } => {
+                *written = 0;
+                turn(name, file, *keep, number)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn write_out(&mut self, n: usize) -> io::Result<()> {
         let buffer = &mut self.buffers[n];
         let result = match &mut self.kind {
@@ -116,17 +128,8 @@ fn write_turning(
         let cut = if cut == 0 && *written == 0 { room.max(1) } else { cut };
         file.write_all(&rest[..cut])?;
         rest = &rest[cut..];
-        *number += 1;
         *written = 0;
-        *file = create(&numbered(name, *number, true))?;
-        if keep > 0 && *number >= u64::from(keep) {
-            let old = numbered(name, *number - u64::from(keep), true);
-            if let Err(e) = std::fs::remove_file(&old) {
-                if e.kind() != io::ErrorKind::NotFound {
-                    return Err(e);
-                }
-            }
-        }
+        turn(name, file, keep, number)?;
     }
     Ok(())
 }
@@ -160,6 +163,21 @@ fn write_fd(fd: libc::c_int, mut bytes: &[u8]) -> io::Result<()> {
                 unsafe { libc::poll(&mut p, 1, -1) };
             }
             _ => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// The next of several files; the oldest goes where enough are kept.
+fn turn(name: &str, file: &mut File, keep: u32, number: &mut u64) -> io::Result<()> {
+    *number += 1;
+    *file = create(&numbered(name, *number, true))?;
+    if keep > 0 && *number >= u64::from(keep) {
+        let old = numbered(name, *number - u64::from(keep), true);
+        if let Err(e) = std::fs::remove_file(&old) {
+            if e.kind() != io::ErrorKind::NotFound {
+                return Err(e);
+            }
         }
     }
     Ok(())
@@ -259,6 +277,22 @@ mod tests {
         assert_eq!(read(0), None);
         assert_eq!(read(1).as_deref(), Some("three\n"));
         assert_eq!(read(2).as_deref(), Some("four\nfive\n"));
+        std::fs::remove_dir_all(d).unwrap();
+    }
+
+    #[test]
+    fn a_script_may_ask_for_the_next_file() {
+        let d = dir("next");
+        let out = d.join("log").display().to_string();
+        let mut sink = Sink::file(&out, Some((1000, 2))).unwrap();
+        for text in ["a", "b", "c"] {
+            sink.append(0, 0, |b| b.extend_from_slice(text.as_bytes())).unwrap();
+            sink.next_file().unwrap();
+        }
+        let read = |n: u32| std::fs::read_to_string(format!("{out}.{n}")).ok();
+        assert_eq!([read(0), read(1), read(2), read(3)], [None, None, Some("c".into()), Some("".into())]);
+        let mut plain = Sink::file(&out, None).unwrap();
+        plain.next_file().unwrap();
         std::fs::remove_dir_all(d).unwrap();
     }
 

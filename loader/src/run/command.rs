@@ -3,9 +3,18 @@
 
 use super::signals::Signals;
 use crate::cli::rc;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// Has a shell run a command of `system()`. Nobody waits for it, and its failure is its own.
+pub fn in_background(command: &[u8]) {
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.arg("-c").arg(OsStr::from_bytes(command)).stdin(std::process::Stdio::null());
+    // What can't be started has told nobody anything; a shell that is there always can.
+    let _ = shell.spawn();
+}
 
 /// A child that waits for its start, runs, or has ended.
 pub struct Child {

@@ -79,6 +79,9 @@ impl Pump<'_, '_, '_> {
             Err(e) => self.damaged = Some(e),
         }
         self.printer.flush();
+        for c in self.printer.commands.drain(..) {
+            command::in_background(&c);
+        }
     }
 
     /// The same while begin or end probes run. At the second Ctrl-C they are waited for no longer:

@@ -69,6 +69,7 @@ pub mod rec {
     pub const ERROR: u16 = 5;
     pub const EXIT: u16 = 6;
     pub const NOTE: u16 = 7;
+    pub const ORDER: u16 = 8;
 }
 
 /// Where a probe hit.
