@@ -8,7 +8,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 /// Signals that end the run.
 const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-/// Blocks the signals of interest as long as it lives.
+/// Blocks the signals of interest, for the rest of the process: one that comes when the run is
+/// over must not end it before it has said how the run went.
 pub struct Signals {
     fd: OwnedFd,
     before: libc::sigset_t,
@@ -78,12 +79,5 @@ impl Signals {
                 seen.end += 1;
             }
         }
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        // SAFETY: the mask that `new` saved.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
     }
 }

@@ -137,6 +137,23 @@ fn an_interrupt_runs_the_end_probes_and_is_no_failure() {
 }
 
 #[test]
+fn an_interrupt_when_the_run_is_over_does_not_hide_how_it_went() {
+    for n in 0..40 {
+        let mut child = spawn(&["-v", "-e", "probe begin { println(\"in\"); exit() }"]);
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "in\n");
+        std::thread::sleep(Duration::from_micros(20 * n));
+        // SAFETY: our own child, not waited for yet.
+        unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+        let o = child.wait_with_output().unwrap();
+        assert!(text(&o.stderr).contains("Pass 5: run completed in "), "{n}: {}", text(&o.stderr));
+        assert_eq!(o.status.code(), Some(0), "{n}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_the_run_quietly() {
     let mut child = spawn(&["-e", "probe timer.ms(10) { println(\"tick\") }"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
