@@ -9,7 +9,7 @@ RELEASE ?= $(shell uname -r)
 CARGO ?= cargo
 
 version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
-cfiles = $(shell git ls-files 2>/dev/null 'vm-kmod/*.c' 'vm-kmod/*.h' 'tests/*.c' 'tests/*.h')
+cfiles = $(shell find vm-kmod tests -name '*.[ch]')
 guest = $(CARGO) run -q -p stp-tests --bin guest --
 bins = stap staprun stap-merge
 
@@ -75,8 +75,10 @@ uninstall:
 	@scripts/install-module --remove '$(DESTDIR)' $(RELEASE)
 
 dist:
+	@scripts/deps dist
 	@mkdir -p build
-	git archive --format=tar --prefix=stpvm-$(version)/ HEAD | xz > build/stpvm-$(version).tar.xz
+	git archive --format=tar --prefix=stpvm-$(version)/ -o build/stpvm-$(version).tar HEAD
+	xz -f build/stpvm-$(version).tar
 	@ls -l build/stpvm-$(version).tar.xz
 
 clean:
