@@ -4,10 +4,10 @@
  * and slots says which of them this handler has written, and each instruction
  * is held to its row of ops.def before it runs. See check.h.
  */
+#include "check.h"
 #ifdef STPVM_CHECK
 #include "machine.h"
 #include "optable.h"
-#include "check.h"
 
 #define ASSERT(x)                         \
 	do {                              \
@@ -103,6 +103,13 @@ static void check_slot(const struct vm_ctx *c, const struct vm_slot *s)
 	ASSERT(s->p == s->buf || (s->p >= p->bytes && s->p < p->bytes + prog_n(p, IM_S_BYTES)));
 }
 
+static u64 steps;
+
+u64 check_count(void)
+{
+	return __atomic_load_n(&steps, __ATOMIC_RELAXED);
+}
+
 void check_step(struct vm_ctx *c, const u64 *pc)
 {
 	const struct vm_prog *p = c->vm->prog;
@@ -111,11 +118,12 @@ void check_step(struct vm_ctx *c, const u64 *pc)
 	u32 op = I_OP(*pc), ni, ns, b = I_B(*pc), sc = I_C(*pc);
 	const struct op_row *o = &op_row[op];
 
+	__atomic_fetch_add(&steps, 1, __ATOMIC_RELAXED);
 	ASSERT(pc >= p->code + f->code && pc < p->code + f->code + f->ncode);
 	ASSERT(op < OP_MAX);
 	ASSERT(fr->r + f->nregs <= c->regs + p->need.regs);
 	ASSERT(fr->s + f->nstrs <= c->slots + p->need.strs);
-	ASSERT(!(o->flags & (G | W)) || c->held);
+	ASSERT(!(o->flags & (G | W)) || c->held || c->plan->nolock);
 	check_field(c, o->a, I_A(*pc));
 	if (op != OP_ITNEW || p->iter[I_IMM(*pc)].has_limit)
 		check_field(c, o->b, b);
@@ -139,5 +147,10 @@ void check_step(struct vm_ctx *c, const u64 *pc)
 		forget(c, reg_shadow(c) + (f->ret == 1), str_shadow(c) + (f->ret == 2));
 	}
 	write_field(c, o->a, I_A(*pc));
+}
+#elif !defined(__KERNEL__)
+u64 check_count(void)
+{
+	return 0;
 }
 #endif

@@ -6,7 +6,11 @@
 #ifndef STPVM_CHECK_H
 #define STPVM_CHECK_H
 
+#include "platform.h"
+
 struct vm_ctx;
+/* instructions that were held to their rows so far; 0 where nothing checks */
+u64 check_count(void);
 #ifdef STPVM_CHECK
 /* before the instruction at pc runs */
 void check_step(struct vm_ctx *c, const u64 *pc);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * format.c - the one printf. A handler's print becomes a record of raw
- * arguments (vm_print), a sprintf becomes text at once (vm_sprint), and the
+ * arguments (print.c), a sprintf becomes text at once (vm_sprint), and the
  * loader makes records into text (vm_render); all conversions go through
  * put_item, so the bytes are the same.
  *
@@ -10,6 +10,7 @@
  * travel in the record as bytes.
  */
 #include "machine.h"
+#include "print.h"
 #include "hist.h"
 #include "text.h"
 
@@ -317,20 +318,6 @@ notrace int vm_sprint(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_
 	return 0;
 }
 
-static notrace u32 blob_size(u32 len)
-{
-	return 4 + ((len + 3) & ~3u);
-}
-
-static notrace u8 *put_blob(u8 *at, const void *s, u32 len)
-{
-	memcpy(at, &len, 4);
-	memset(at + 4 + len, 0, (0 - len) & 3);
-	if (s)
-		memcpy(at + 4, s, len);
-	return at + blob_size(len);
-}
-
 /* strings and dumps in the order of the format; at NULL: only their size */
 static notrace int put_blobs(struct vm_ctx *c, const struct im_fmt *t, const s64 *ri,
 			     const struct vm_slot *ss, u8 *at, u32 *size)
@@ -366,37 +353,23 @@ static notrace int put_blobs(struct vm_ctx *c, const struct im_fmt *t, const s64
 	return 0;
 }
 
-notrace int vm_print(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_slot *ss)
+notrace int vm_print_dumps(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_slot *ss)
 {
-	const struct im_fmt *t = &c->vm->prog->fmt[fmt];
-	bool mem = c->vm->prog->fmt_mem[fmt];
-	u32 size = 8 + 8 * t->ni, blobs = 0, k;
+	const struct im_fmt *t = &c->prog->fmt[fmt];
+	u32 size = 8 + 8 * t->ni, blobs;
 	struct rec *r;
-	u32 *body;
-	u8 *at;
+	u64 *body;
 
-	if (mem)
-		put_blobs(c, t, ri, ss, NULL, &blobs);
-	else
-		for (k = 0; k < t->ns; k++)
-			blobs += blob_size(ss[k].len);
+	put_blobs(c, t, ri, ss, NULL, &blobs);
 	r = vm_reserve(c, RING_DATA, REC_PRINT, size + blobs);
 	if (!r)
 		return 0;
-	body = (u32 *)(r + 1);
+	body = (u64 *)(r + 1);
 	body[0] = fmt;
-	body[1] = 0;
-	for (k = 0; k < t->ni; k++)
-		((s64 *)(body + 2))[k] = ri[k];
-	at = (u8 *)(r + 1) + size;
-	if (mem) {
-		if (put_blobs(c, t, ri, ss, at, &blobs)) {
-			vm_discard(c, RING_DATA, r);
-			return -1;
-		}
-	} else {
-		for (k = 0; k < t->ns; k++)
-			at = put_blob(at, ss[k].p, ss[k].len);
+	memcpy(body + 1, ri, 8 * (size_t)t->ni);
+	if (put_blobs(c, t, ri, ss, (u8 *)body + size, &blobs)) {
+		vm_discard(c, RING_DATA, r);
+		return -1;
 	}
 	vm_commit(c, RING_DATA);
 	return 0;

@@ -67,7 +67,7 @@ static notrace u32 bounded(s64 n, u32 most)
 
 /* -- results: none ----------------------------------------------------------------- */
 
-static notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
+notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
 {
 	switch (id) {
 	case H_EXIT:
@@ -165,8 +165,7 @@ static notrace int machine_register(struct vm_ctx *c, s64 n, s64 *out)
 	return ok ? 0 : vm_raise(c, E_REGISTER, n);
 }
 
-static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
-			    s64 *out)
+notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *out)
 {
 	switch (id) {
 	case H_IS_RETURN:
@@ -200,7 +199,7 @@ static notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 	case H_UREAD:
 		return mem_read(c, true, (u64)ri[0], ri[1], out);
 	case H_CPU:
-		*out = c->cpu;
+		*out = c->h.cpu;
 		break;
 	case H_GTOD_NS:
 		*out = (s64)vmh_clock_real();
@@ -293,8 +292,8 @@ static notrace int matched(struct vm_ctx *c, s64 group, struct vm_slot *out)
 	return 0;
 }
 
-static notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
-			    struct vm_slot *out)
+notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
+		     struct vm_slot *out)
 {
 	switch (id) {
 	case H_MODULE_NAME:
@@ -362,14 +361,4 @@ static notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struc
 		break;
 	}
 	return 0;
-}
-
-notrace int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *iout,
-		    struct vm_slot *sout)
-{
-	if (iout)
-		return help_int(c, id, ri, ss, iout);
-	if (sout)
-		return help_str(c, id, ri, ss, sout);
-	return help_none(c, id, ri, ss);
 }

@@ -20,10 +20,20 @@
 	for (;;) {         \
 		i = *pc++; \
 		switch (I_OP(i))
-#define vmend	     }
-#define vmcase(name) case OP_##name:
-#define vmcold	     default:
-#define vmbreak	     continue
+#define vmend }
+#define vmcase(name)    \
+	case OP_##name: \
+		L_##name : __attribute__((unused));
+#define vmcold	default:
+#define vmbreak continue
+/* what often follows is tried first: one compare in place of the tree */
+#define vmexpect(name)                        \
+	do {                                  \
+		if (I_OP(*pc) == OP_##name) { \
+			i = *pc++;            \
+			goto L_##name;        \
+		}                             \
+	} while (0)
 #else
 #define vmdispatch vmbreak;
 #define vmend
@@ -32,9 +42,11 @@
 	L_cold:
 #define vmbreak                      \
 	do {                         \
+		check_step(c, pc);   \
 		i = *pc++;           \
 		goto *jump[I_OP(i)]; \
 	} while (0)
+#define vmexpect(name)
 #endif
 
 /* clang-format on */
@@ -112,7 +124,7 @@ static inline notrace int enter(struct vm_ctx *c, const struct im_func *f, const
 
 	if (c->depth >= c->maxdepth)
 		return vm_raise(c, E_NESTING, 0);
-	if (--c->calls < 0)
+	if (++c->calls > c->plan->actions)
 		return vm_raise(c, E_ACTION, 0);
 	c->depth++;
 	to->ret = ret;
@@ -145,7 +157,7 @@ static notrace void set_global(struct vm_ctx *c, struct vm_global *g, s64 v)
 		return;
 	}
 	for (k = 0; k < c->vm->ncpus; k++)
-		*(s64 *)cell_of(c->vm->cpu[k], g) = k == c->cpu ? v : 0;
+		*(s64 *)cell_of(c->vm->cpu[k], g) = k == c->h.cpu ? v : 0;
 }
 
 static inline notrace void add_global(struct vm_ctx *c, struct vm_global *g, s64 v)
@@ -182,6 +194,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	s64 *r = c->regs;
 	struct vm_slot *s = c->slots;
 	s64 budget = c->budget;
+	const u16 *words = c->words;
 	struct vm_frame *fr = c->frames;
 	struct vm_global *g;
 	u64 i;
@@ -189,11 +202,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	int did;
 
 	c->depth = 0;
-	fr->f = f;
-	fr->r = r;
-	fr->s = s;
-	fr->agg = 0;
-	fr->walk = 0;
+	fr->f = f; /* the rest of the lowest frame never changes */
 	if (f->naggs | f->niters)
 		open_frame(c, fr);
 	check_start(c);
@@ -275,7 +284,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		n = map_enter(c, g->map, &RB, &s[I_C(i)]);
 		if (unlikely(!n))
 			goto raised;
-		stat_add(g->g, map_cell(g->map, c->cpu, n), RA);
+		stat_add(g->g, map_cell(g->map, c->h.cpu, n), RA);
 		vmbreak;
 	/* context, calls, output */
 	vmcase(ARG)
@@ -283,20 +292,29 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		RA = n < c->hit->nargs ? (s64)c->hit->args[n] : 0;
 		vmbreak;
 	vmcase(HELPI)
-		if (unlikely(vm_help(c, (u32)I_IMM(i), &RB, &s[I_C(i)], &RA, NULL)))
+		n = words[I_IMM(i)];
+		if (n > VM_WORD_CPU)
+			RA = vm_task_word(n);
+		else if (n)
+			RA = c->h.cpu;
+		else if (unlikely(help_int(c, (u32)I_IMM(i), &RB, &s[I_C(i)], &RA)))
 			goto raised;
+		vmexpect(HELPI);
+		vmexpect(PRINT);
 		vmbreak;
 	vmcase(HELPS)
-		if (unlikely(vm_help(c, (u32)I_IMM(i), &RB, &s[I_C(i)], NULL, SA)))
+		if (unlikely(help_str(c, (u32)I_IMM(i), &RB, &s[I_C(i)], SA)))
 			goto raised;
+		vmexpect(PRINT);
 		vmbreak;
 	vmcase(HELPV)
-		if (unlikely(vm_help(c, (u32)I_IMM(i), &RB, &s[I_C(i)], NULL, NULL)))
+		if (unlikely(help_none(c, (u32)I_IMM(i), &RB, &s[I_C(i)])))
 			goto raised;
 		vmbreak;
 	vmcase(PRINT)
 		if (unlikely(vm_print(c, (u32)I_IMM(i), &RB, &s[I_C(i)])))
 			goto raised;
+		vmexpect(RET);
 		vmbreak;
 	vmcase(CALL)
 		f = &c->prog->func[I_IMM(i)];

@@ -51,7 +51,7 @@ static notrace void drop(struct vm_lock *l)
 		__atomic_fetch_sub(&l->word, 1, __ATOMIC_RELEASE);
 }
 
-static notrace bool per_cpu(const struct vm_global *g)
+static notrace bool is_per_cpu(const struct vm_global *g)
 {
 	return g->g->cls == IM_G_PERCPU || g->g->cls == IM_G_STAT || g->g->cls == IM_G_STATMAP;
 }
@@ -67,7 +67,7 @@ static u8 cpu_locks_wanted(const struct vm *vm, const struct im_probe *pr)
 	for (k = 0; k < pr->lock_count; k++, l++) {
 		const struct vm_global *g = &vm->global[l->global];
 
-		if (!per_cpu(g))
+		if (!is_per_cpu(g))
 			continue;
 		if (l->mode != IM_L_ADD || (g->g->cls == IM_G_STATMAP && g->g->flags & IM_GF_WRAP))
 			return 2;
@@ -159,7 +159,7 @@ static notrace void drop_first(struct vm_ctx *c, u32 globals, u32 cpus)
 	while (cpus-- > 0)
 		drop(&c->vm->cpu[cpus]->lock);
 	while (globals-- > 0)
-		if (!per_cpu(&c->vm->global[l[globals].global]))
+		if (!is_per_cpu(&c->vm->global[l[globals].global]))
 			drop(&c->vm->global[l[globals].global].lock);
 }
 
@@ -175,7 +175,7 @@ notrace bool vm_locks_take(struct vm_ctx *c)
 	for (k = 0; k < c->probe->lock_count; k++) {
 		struct vm_global *g = &c->vm->global[l[k].global];
 
-		if (!per_cpu(g) && !take(c, &g->lock, l[k].mode != IM_L_READ)) {
+		if (!is_per_cpu(g) && !take(c, &g->lock, l[k].mode != IM_L_READ)) {
 			drop_first(c, k, 0);
 			goto fail;
 		}

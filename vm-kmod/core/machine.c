@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * machine.c - a session's life: takes all memory that it will ever use
- * (vm_new), runs handlers (vm_run), gives it back (vm_free).
+ * (vm_new), gives it back (vm_free). What happens between is run.c.
  */
 #include "machine.h"
 #include "map.h"
@@ -90,6 +90,9 @@ static int new_slots(struct vm *vm, struct vm_ctx *c)
 	return 0;
 }
 
+static const u16 no_words[H_MAX];
+static const int nobody;
+
 static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 {
 	const struct vm_prog *p = vm->prog;
@@ -101,11 +104,14 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	if (!c)
 		return -ENOMEM;
 	vm->cpu[cpu] = c;
+	c->h.host = vm->host;
+	c->words = no_words;
+	c->awake = &nobody;
 	c->vm = vm;
 	c->prog = p;
 	c->global = vm->global;
 	c->maxdepth = (u32)p->h->limits.maxnesting;
-	c->cpu = cpu;
+	c->h.cpu = cpu;
 	c->cells = vm_take(vm, &vm->bytes_globals, 1, cells);
 	c->regs = vm_take(vm, account, (u64)p->need.regs + 1, sizeof(*c->regs));
 	c->frames = vm_take(vm, account, (u64)p->h->limits.maxnesting + 1, sizeof(*c->frames));
@@ -113,6 +119,8 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	c->walks = vm_take(vm, account, (u64)p->need.iters + 1, sizeof(*c->walks));
 	if (!c->cells || !c->regs || !c->frames || !c->aggs || !c->walks || new_slots(vm, c))
 		return -ENOMEM;
+	c->frames[0].r = c->regs;
+	c->frames[0].s = c->slots;
 #ifdef STPVM_CHECK
 	c->shadow = vm_take(vm, account, (u64)p->need.regs + p->need.strs + 1, 1);
 	if (!c->shadow)
@@ -132,21 +140,6 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 	return 0;
 }
 
-/* Actions are dealt out in portions, and the host is asked between them, so that
- * a long begin handler can be killed. More than one instruction can charge. */
-#define PORTION (1 << 18)
-
-vm_noinline notrace bool vm_more(struct vm_ctx *c, s64 *budget)
-{
-	s64 portion = c->later < PORTION ? c->later : PORTION;
-
-	if (*budget + portion < 0 || !vmh_go_on(c))
-		return false;
-	c->later -= portion;
-	*budget += portion;
-	return true;
-}
-
 static int new_plans(struct vm *vm)
 {
 	const struct vm_prog *p = vm->prog;
@@ -160,6 +153,7 @@ static int new_plans(struct vm *vm)
 		const struct im_probe *pr = &p->probe[n];
 		bool longer = pr->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT);
 
+		vm->plan[n].tidy = p->uses & (USE_TOKEN | USE_REGEX);
 		vm->plan[n].f = pr->cond == ~0u ? &p->func[pr->func] : NULL;
 		vm->plan[n].actions = longer ? lim->maxaction_int : lim->maxaction;
 		if (lim->suppress_time)
@@ -268,69 +262,20 @@ void *vm_host(struct vm *vm)
 	return vm->host;
 }
 
-void *vm_ctx_host(const struct vm_ctx *c)
+void vm_set_words(struct vm *vm, const u16 *words)
 {
-	return c->vm->host;
+	u32 k;
+
+	for (k = 0; k < vm->ncpus; k++)
+		vm->cpu[k]->words = words;
 }
 
-u32 vm_ctx_cpu(const struct vm_ctx *c)
+void vm_set_reader(struct vm *vm, const int *awake, u64 watermark)
 {
-	return c->cpu;
-}
+	u32 k;
 
-notrace bool vm_exiting(const struct vm *vm)
-{
-	return __atomic_load_n(&vm->exiting, __ATOMIC_RELAXED);
-}
-
-notrace bool vm_aborted(const struct vm *vm)
-{
-	return __atomic_load_n(&vm->aborted, __ATOMIC_RELAXED);
-}
-
-/* the condition, then the handler */
-static vm_noinline notrace int run_on_condition(struct vm_ctx *c, bool *skip)
-{
-	const struct vm_prog *p = c->vm->prog;
-	const struct im_func *f = &p->func[c->probe->cond];
-
-	if (f->flags & IM_F_LOCKED && !vm_locks_take(c))
-		return -1;
-	if (vm_exec(c, f))
-		return -1;
-	*skip = !c->regs[0];
-	return *skip ? 0 : vm_exec(c, &p->func[c->probe->func]);
-}
-
-notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit)
-{
-	const struct vm_plan *plan = &c->vm->plan[probe];
-	bool skip = false;
-	int err;
-
-	if (plan->counter) {
-		*(u64 *)(c->cells + plan->cell) += (u64)plan->add;
-		return VM_OK;
+	for (k = 0; k < vm->ncpus; k++) {
+		vm->cpu[k]->awake = awake;
+		vm->cpu[k]->watermark = watermark;
 	}
-	c->hit = hit;
-	c->probe = &c->vm->prog->probe[probe];
-	c->probe_nr = probe;
-	c->plan = plan;
-	c->error = E_NONE;
-	c->calls = plan->actions;
-	c->budget = plan->budget;
-	c->later = plan->actions - plan->budget;
-	c->tok_len = 0;
-	c->match.valid = false;
-	err = likely(plan->f) ? vm_exec(c, plan->f) : run_on_condition(c, &skip);
-	if (c->held)
-		vm_locks_drop(c);
-	if (likely(!err))
-		return skip ? VM_SKIP_COND : VM_OK;
-	if (c->error == E_ABORT)
-		return VM_OK;
-	if (c->error == E_LOCK)
-		return VM_SKIP_LOCK;
-	vm_emit_error(c);
-	return VM_ERROR;
 }

@@ -64,6 +64,7 @@ struct vm_ring {
 	u8 *data;
 	struct ring_head *shared; /* seen by the loader; never trusted */
 	u64 head, size, lost;
+	u64 tail; /* the reader's, as last seen */
 	u32 open; /* bytes of the record being written */
 };
 
@@ -84,17 +85,21 @@ struct vm_plan {
 	u8 cpu_locks;		 /* as in vm_ctx */
 	bool nolock;		 /* its lock set needs no lock: see lock.c */
 	bool counter;		 /* all that it does is cell += add: no interpreter */
+	bool tidy;		 /* what a run leaves of tokens and matches must go */
 	u32 cell;
 	s64 add;
 };
 
 struct vm_ctx {
+	struct vm_ctx_head h;
 	struct vm_lock lock; /* of this CPU's cells */
-	u32 cpu;
 	struct vm *vm;
 	const struct vm_prog *prog; /* of vm */
 	struct vm_global *global;   /* of vm */
-	u32 maxdepth;		    /* MAXNESTING */
+	const u16 *words;	    /* as vm_set_words says */
+	const int *awake;	    /* as vm_set_reader says */
+	u64 watermark;
+	u32 maxdepth; /* MAXNESTING */
 	u8 *cells;
 	const struct vm_hit *hit;
 	const struct im_probe *probe;
@@ -110,8 +115,9 @@ struct vm_ctx {
 	char *spare; /* a buffer that no slot owns */
 	u32 fail_depth;
 	const u64 *fail_pc;
-	s64 budget, calls; /* actions of this portion, and calls, still allowed */
-	s64 later;	   /* actions of later portions */
+	s64 budget; /* actions of this portion that are still allowed */
+	s64 dealt;  /* actions of later portions that were dealt out */
+	s64 calls;  /* calls made */
 	s64 *regs;
 	struct vm_slot *slots;
 	struct vm_frame *frames;
@@ -170,7 +176,11 @@ void vm_locks_drop(struct vm_ctx *c);
 bool vm_spin(struct vm_ctx *c, struct vm_lock *l);
 void vm_unspin(struct vm_ctx *c, struct vm_lock *l);
 
-/* -- machine.c: a portion of actions is used up; is there another? -- */
+/* Actions are dealt out in portions, and the host is asked between them, so that
+ * a long begin handler can be killed. */
+#define PORTION (1 << 18)
+
+/* -- run.c: a portion of actions is used up; is there another? -- */
 bool vm_more(struct vm_ctx *c, s64 *budget);
 
 /* -- interp.c -- */
@@ -179,8 +189,10 @@ int vm_exec(struct vm_ctx *c, const struct im_func *f);
 int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot *s);
 
 /* -- helpers.c: 0, or -1 and the error is in the context -- */
-int vm_help(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *iout,
-	    struct vm_slot *sout);
+int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss);
+int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *out);
+int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
+	     struct vm_slot *out);
 
 /* -- ring.c -- */
 void vm_ring_init(struct vm_ctx *c, void *mapping, size_t data, size_t ctl);
@@ -193,8 +205,10 @@ void vm_emit_text(struct vm_ctx *c, u32 ring, u16 type, const char *s, u32 len, 
 void vm_emit_error(struct vm_ctx *c);
 void vm_emit_exit(struct vm_ctx *c, u32 reason);
 
-/* -- format.c -- */
+/* -- print.c -- */
 int vm_print(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_slot *ss);
+
+/* -- format.c -- */
 int vm_sprint(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_slot *ss,
 	      struct vm_slot *out);
 

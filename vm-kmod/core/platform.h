@@ -13,8 +13,14 @@
 #include <linux/math64.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
+#include <asm/current.h>
 #define vm_noinline noinline
 #define vm_inline   inline __attribute__((always_inline))
+/* a word of the current task, at an offset that LOAD has checked */
+static vm_inline u32 vm_task_word(u32 at)
+{
+	return READ_ONCE(*(u32 *)((u8 *)current + at));
+}
 #else
 #include <stdint.h>
 #include <stddef.h>
@@ -36,5 +42,11 @@ typedef int64_t s64;
 #ifndef notrace
 #define notrace
 #endif
+/* hosted, no fact is a word of a task */
+static vm_inline u32 vm_task_word(u32 at)
+{
+	(void)at;
+	return 0;
+}
 #endif
 #endif

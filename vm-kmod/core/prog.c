@@ -244,15 +244,17 @@ static int check_format(struct vm_prog *p, u32 i, struct vm_refusal *f)
 		if (m->conv == IM_C_LIT)
 			continue;
 		ni += (m->width == IM_DYN) + (m->prec == IM_DYN);
-		if (m->conv == IM_C_STR)
+		if (m->conv == IM_C_STR) {
+			p->fmt_mem[i] |= FMT_STRINGS;
 			ns++;
-		else
+		} else {
 			ni++;
+		}
 		if (m->conv == IM_C_BIN && m->size != 1 && m->size != 2 && m->size != 4 &&
 		    m->size != 8)
 			return bad(f, "%b of a wrong size");
 		if (m->conv == IM_C_MEM || m->conv == IM_C_MEMHEX) {
-			p->fmt_mem[i] = 1;
+			p->fmt_mem[i] |= FMT_DUMPS;
 			if (!(p->h->caps &
 			      (m->flags & IM_FL_ALT ? CAP_USER_READ : CAP_KERNEL_READ)))
 				return prog_fault(f, -ENOEXEC, V_CAPS, ~0u, ~0u,

@@ -14,6 +14,10 @@ struct vm_need {
 	u32 regs, strs, aggs, iters;
 };
 
+/* what of a format makes its records differ in length */
+#define FMT_DUMPS   1
+#define FMT_STRINGS 2
+
 /* uses: what memory vm_new has to take */
 #define USE_HIST  1u /* aggregate slots need buckets */
 #define USE_SPEC  2u /* speculation buffers */
@@ -40,7 +44,7 @@ struct vm_prog {
 	const u32 *dfadata;
 	struct vm_need need;
 	u32 uses;
-	u8 *fmt_mem;	/* per format: 1 if it dumps memory */
+	u8 *fmt_mem;	/* per format: FMT_* */
 	u8 *map_orders; /* per global: order arrays of sorted walks */
 };
 

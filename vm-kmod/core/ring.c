@@ -5,17 +5,16 @@
  * nothing in it is believed: head and size are kept here, and a tail that
  * makes no sense counts as a full ring.
  */
-#include "machine.h"
+#include "ring.h"
 
-#define REC_HEAD  ((u32)sizeof(struct rec))
-#define REC_ALIGN 16u
-#define PAGE	  4096u
+#define PAGE 4096u
 
 static void init_one(struct vm_ring *g, struct ring_head *shared, u8 *data, u64 offset, u64 size)
 {
 	g->data = data;
 	g->shared = shared;
 	g->head = 0;
+	g->tail = 0;
 	g->size = size;
 	g->lost = 0;
 	shared->size = size;
@@ -37,31 +36,13 @@ void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl)
 	vm->bytes_rings += PAGE + data + ctl;
 }
 
-static notrace u64 next_seq(struct vm_ctx *c)
-{
-	return __atomic_add_fetch(&c->vm->seq, 1, __ATOMIC_RELAXED);
-}
-
-/* are `need` bytes free behind the reader's `tail`? */
-static vm_inline notrace bool fits(const struct vm_ring *g, u64 tail, u64 need)
-{
-	u64 used = g->head - tail;
-
-	return used <= g->size && need <= g->size - used;
-}
-
-/* There is no room. Where the host lets the handler wait for the reader, it
- * does, and true is that there is room now; else the record is lost. */
-static vm_noinline notrace bool wait_or_lose(struct vm_ctx *c, u32 ring, u64 len, u64 need)
+vm_noinline notrace bool ring_wait_or_lose(struct vm_ctx *c, u32 ring, u64 len, u64 need)
 {
 	struct vm_ring *g = &c->ring[ring];
-	u64 tail = __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
 
-	while (len <= g->size / 2 && vmh_wait_room(c, ring, tail)) {
-		tail = __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
-		if (fits(g, tail, need))
+	while (len <= g->size / 2 && vmh_wait_room(c, ring, g->tail))
+		if (ring_fits(g, need))
 			return true;
-	}
 	g->lost++;
 	__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
 	if (ring == RING_DATA && c->probe)
@@ -69,46 +50,25 @@ static vm_noinline notrace bool wait_or_lose(struct vm_ctx *c, u32 ring, u64 len
 	return false;
 }
 
+vm_noinline notrace void ring_wrap(struct vm_ring *g, u64 rest)
+{
+	struct rec *r = (struct rec *)(g->data + (g->head & (g->size - 1)));
+
+	r->len = (u32)rest;
+	r->type = REC_PAD;
+	r->probe = 0xffff;
+	r->seq = 0;
+	g->head += rest;
+}
+
 notrace struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)
 {
-	struct vm_ring *g = &c->ring[ring];
-	u32 len = (REC_HEAD + body + REC_ALIGN - 1) & ~(REC_ALIGN - 1);
-	u64 at, pad;
-	struct rec *r;
-
-	if (!g->size)
-		return NULL;
-	at = g->head & (g->size - 1);
-	pad = len > g->size - at ? g->size - at : 0;
-	if (unlikely(!fits(g, __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE), len + pad) ||
-		     len > g->size / 2) &&
-	    !wait_or_lose(c, ring, len, len + pad))
-		return NULL;
-	if (pad) {
-		r = (struct rec *)(g->data + at);
-		r->len = (u32)pad;
-		r->type = REC_PAD;
-		r->probe = 0xffff;
-		r->seq = 0;
-		g->head += pad;
-		at = 0;
-	}
-	r = (struct rec *)(g->data + at);
-	r->len = len;
-	r->type = type;
-	r->probe = c->probe ? (u16)c->probe_nr : 0xffff;
-	r->seq = next_seq(c);
-	g->open = len; /* the loader could change r->len */
-	return r;
+	return ring_reserve(c, ring, type, body);
 }
 
 notrace void vm_commit(struct vm_ctx *c, u32 ring)
 {
-	struct vm_ring *g = &c->ring[ring];
-
-	g->head += g->open;
-	__atomic_store_n(&g->shared->head, g->head, __ATOMIC_RELEASE);
-	vmh_wake(c, ring == RING_CTL);
+	ring_commit(c, ring);
 }
 
 notrace void vm_discard(struct vm_ctx *c, u32 ring, struct rec *r)

@@ -91,7 +91,30 @@ void vm_free(struct vm *vm);
 void vm_memory(const struct vm *vm, struct vm_figures *out);
 struct vm_ctx *vm_ctx(struct vm *vm, u32 cpu);
 void *vm_host(struct vm *vm);
-u32 vm_ctx_cpu(const struct vm_ctx *c);
+/* what hosts see of a context: how it begins */
+struct vm_ctx_head {
+	void *host; /* that was given to vm_new */
+	u32 cpu;
+};
+
+static inline void *vm_ctx_host(const struct vm_ctx *c)
+{
+	return ((const struct vm_ctx_head *)c)->host;
+}
+
+static inline u32 vm_ctx_cpu(const struct vm_ctx *c)
+{
+	return ((const struct vm_ctx_head *)c)->cpu;
+}
+
+/* Facts that are had without a call: by helper id, VM_WORD_CPU or where in the
+ * current task a 32-bit word holds it (platform.h); 0: ask vmh_fact. The host
+ * keeps the table as long as the machine. */
+#define VM_WORD_CPU 1
+void vm_set_words(struct vm *vm, const u16 *words);
+/* While *awake is not 0 the reader will look by itself: vmh_wake is not called
+ * for a data record as long as less than `watermark` bytes wait. */
+void vm_set_reader(struct vm *vm, const int *awake, u64 watermark);
 /* memory for one CPU's rings (record.h), given by the host before the first run */
 void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl);
 
@@ -101,8 +124,6 @@ enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit);
 bool vm_exiting(const struct vm *vm);
 /* set by abort() too: begin handlers that have not run yet are left out */
 bool vm_aborted(const struct vm *vm);
-/* the host that was given to vm_new for the machine of this context */
-void *vm_ctx_host(const struct vm_ctx *c);
 /* a message of the host itself into the control ring */
 void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len);
 /* a REC_NOTE of the host on one of the probes */
@@ -144,8 +165,9 @@ s64 vmh_look_up(struct vm_ctx *c, u32 helper, s64 what);
 void vmh_delay(u32 usec);
 int vmh_signal(s64 signo);
 bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value);
-/* called after each record that went into a ring; urgent: the control ring.
- * The host decides when to wake the reader (watermark, timer). */
+/* Called after a record that went into a ring, but where vm_set_reader says that it
+ * is not worth it; urgent: the control ring. The host decides when to wake the
+ * reader (watermark, timer). */
 void vmh_wake(struct vm_ctx *c, bool urgent);
 /* The ring of the context's CPU is full and its reader's tail is at `tail`. In
  * a begin, end or error handler the host waits until the tail has moved, and

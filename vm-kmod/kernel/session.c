@@ -146,8 +146,11 @@ static int load_locked(struct stpvm_session *s, struct stpvm_load *req, const vo
 	stpvm_budget = min(stpvm_budget, budget(s->limits));
 	s->ncpus = nr_cpu_ids;
 	err = vm_new(s->prog, s->ncpus, s, &s->vm);
-	if (!err)
+	if (!err) {
+		vm_set_words(s->vm, s->words);
+		vm_set_reader(s->vm, &s->wake, s->watermark);
 		err = new_probes(s);
+	}
 	if (!err)
 		err = stpvm_rings_new(s, req->ring_data, req->ring_ctl);
 	if (err) {

@@ -76,6 +76,7 @@
 #include <linux/wait.h>
 
 #include "../core/vm.h"
+#include "../core/isa.h"
 #include "uapi.h"
 
 enum stpvm_state {
@@ -166,6 +167,7 @@ struct stpvm_session {
 	s64 target, loader_pid, tz_west;
 	char tz_name[16];
 	struct stpvm_offsets off;
+	u16 words[H_MAX]; /* as vm_set_words says */
 	void *arm[SRC_MAX];
 	u32 armed; /* bit per source */
 	u32 failed_probe, refused;

@@ -227,6 +227,10 @@ int stpvm_offsets_set(struct stpvm_session *s, const struct stpvm_offsets *from)
 		else if (*off > members[n].bound - members[n].size)
 			return -EINVAL;
 	}
+	BUILD_BUG_ON(sizeof(struct task_struct) > U16_MAX);
+	s->words[H_PID] = (u16)s->off.task_tgid;
+	s->words[H_TID] = (u16)s->off.task_pid;
+	s->words[H_CPU] = VM_WORD_CPU;
 	if (s->caps & CAP_ALL_PROCS)
 		WRITE_ONCE(mm_offset, s->off.task_mm);
 	return 0;
@@ -235,11 +239,6 @@ int stpvm_offsets_set(struct stpvm_session *s, const struct stpvm_offsets *from)
 /* -- facts ------------------------------------------------------------------------- */
 
 /* a member of the current task: inside it, as LOAD has checked */
-static __always_inline u32 task_u32(u32 off)
-{
-	return READ_ONCE(*(u32 *)((u8 *)current + off));
-}
-
 static __always_inline u64 task_ptr(u32 off)
 {
 	return READ_ONCE(*(u64 *)((u8 *)current + off));
@@ -305,10 +304,6 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 	const struct stpvm_offsets *o = &s->off;
 
 	switch (helper) {
-	case H_PID:
-		return task_u32(o->task_tgid);
-	case H_TID:
-		return task_u32(o->task_pid);
 	case H_PPID:
 		return read_u32(task_ptr(o->task_real_parent), o->task_tgid);
 	case H_PGRP:
@@ -323,8 +318,6 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 		return read_u32(task_ptr(o->task_cred), o->cred_gid);
 	case H_EGID:
 		return read_u32(task_ptr(o->task_cred), o->cred_egid);
-	case H_CPU:
-		return raw_smp_processor_id();
 	case H_TASK_CURRENT:
 		return (s64)(unsigned long)current;
 	case H_TARGET:

@@ -428,6 +428,8 @@ fn images_are_refused_or_run_to_their_end() {
     // the generators must reach the interpreter, or this test says nothing
     assert!(made.accepted * 20 > made.images, "{made:?}");
     assert!(mutated.accepted * 20 > mutated.images, "{mutated:?}");
+    let checks = option_env!("STPVM_SANITIZE").or(option_env!("STPVM_CHECK")).is_some();
+    assert_eq!(Machine::checked_instructions() > 0, checks, "is the interpreter instrumented?");
     let info = OPS.iter().filter(|o| o.flags & flag::F != 0).count();
     assert!(info > 0 && made.errors > 0);
 }

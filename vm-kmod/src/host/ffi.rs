@@ -108,5 +108,6 @@ extern "C" {
         arg: *mut c_void,
     ) -> usize;
     pub(super) fn user_run(vm: *mut CVm, cpu: u32, probe: u32, hit: *const CHit, room: *const CRoom) -> u32;
+    pub(super) fn check_count() -> u64;
     pub(super) fn user_seq(vm: *const CVm) -> u64;
 }

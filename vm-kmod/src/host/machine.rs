@@ -140,6 +140,13 @@ impl Machine {
         }
     }
 
+    /// Instructions, of all machines, that were held to what the verifier proved: none but in a
+    /// build for tests (`STPVM_CHECK`, `STPVM_SANITIZE`).
+    pub fn checked_instructions() -> u64 {
+        // SAFETY: an atomic read.
+        unsafe { check_count() }
+    }
+
     /// True after exit() or abort().
     pub fn exiting(&self) -> bool {
         // SAFETY: an atomic read.
