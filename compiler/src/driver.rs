@@ -39,6 +39,8 @@ pub struct Options {
     pub suppress_time_limits: bool,
     /// `--suppress-handler-errors`
     pub suppress_handler_errors: bool,
+    /// `--no-global-var-display`
+    pub hide_globals: bool,
     /// `stapdev`, `stapsys` or `stapusr`.
     pub privilege: Privilege,
     /// Traced kernel: `6.1.0-56-cloud-amd64`; the running one where `None` (`-r`).

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use stp_compiler::diag::{render, Severity};
-use stp_compiler::driver::{Compilation, Input, Options};
+use stp_compiler::driver::{Compilation, Input, Options, Privilege};
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/refused")
@@ -41,8 +41,9 @@ fn options(text: &str) -> Options {
         };
         match w {
             "-g" => o.guru = true,
+            "--privilege=stapusr" => o.privilege = Privilege::Stapusr,
             "-G" => o.globals.push(pair(words.next().expect("a setting"))),
-            d => o.defines.push(pair(d.strip_prefix("-D").expect("-g, -G or -D"))),
+            d => o.defines.push(pair(d.strip_prefix("-D").expect("-g, -G, --privilege or -D"))),
         }
     }
     o

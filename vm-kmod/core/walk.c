@@ -211,6 +211,8 @@ notrace bool walk_next(struct vm_walk *w)
 		w->node = n;
 		return true;
 	}
+	/* at its end it gives its order back: who calls itself after the loop may need it */
+	walk_drop(w);
 	w->node = 0;
 	return false;
 }

@@ -7,6 +7,9 @@ use crate::types::hir::Place;
 use serde::{Deserialize, Serialize};
 use stp_vm::isa::{Insn, Limits, LIMITS};
 
+/// Message of a function whose last overload passes on with `next`.
+pub const EXHAUSTED: &str = "all functions exhausted";
+
 /// A compiled script.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Image {
@@ -374,8 +377,14 @@ impl Image {
 
     /// The message of a run-time error as SystemTap prints it, without `ERROR: `: `pc` of the
     /// instruction that failed, then those of its callers, then the probe.
-    pub fn error_text(&self, message: &str, pc: u32, callers: &[u32], probe: Option<u32>) -> String {
-        let mut out = message.to_string();
+    /// The message may hold any bytes.
+    pub fn error_text(&self, message: &[u8], pc: u32, callers: &[u32], probe: Option<u32>) -> Vec<u8> {
+        let mut out = String::new();
+        // That the last overload passed on is the caller's trouble, and shown there.
+        let (pc, callers) = match callers {
+            [caller, rest @ ..] if message == EXHAUSTED.as_bytes() => (*caller, rest),
+            _ => (pc, callers),
+        };
         if let Some(place) = self.place_of_pc(pc) {
             out += &format!(" near {place}");
             for caller in callers.iter().filter_map(|pc| self.place_of_pc(*pc)) {
@@ -385,7 +394,7 @@ impl Image {
                 out += &format!(" in {}", p.label);
             }
         }
-        out
+        [message, out.as_bytes()].concat()
     }
 }
 

@@ -29,7 +29,7 @@ pub use file::FileError;
 pub use flat::{FlatError, ResolvedPlace};
 pub use image::{
     Class, CodePlace, Conversion, Dfa, FormatItem, Function, Global, Hist, Image, Iter, IterSort, Line, Lock,
-    LockMode, Number, Probe, Ret, SourceLine, Try, ValueType,
+    LockMode, Number, Probe, Ret, SourceLine, Try, ValueType, EXHAUSTED,
 };
 pub use signature::{window, Window};
 pub use worst::Worst;

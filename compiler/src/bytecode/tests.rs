@@ -143,8 +143,8 @@ fn canonical_order_is_that_of_first_use() {
 fn an_error_names_place_callers_and_probe() {
     let i = sample();
     assert_eq!(
-        i.error_text("bad", 4, &[2], Some(0)),
+        String::from_utf8_lossy(&i.error_text(b"bad", 4, &[2], Some(0))),
         "bad near identifier 'm' at f.stp:1:3 (called from identifier 'm' at f.stp:1:3) in probe begin"
     );
-    assert_eq!(i.error_text("bad", 0, &[], Some(0)), "bad");
+    assert_eq!(i.error_text(b"bad", 0, &[], Some(0)), b"bad");
 }

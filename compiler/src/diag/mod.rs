@@ -3,10 +3,12 @@
 //! In: spans and messages from every stage. Out: text for people, in
 //! SystemTap's form. Never prints by itself, never ends the process.
 
+mod palette;
 mod render;
 mod source;
 
-pub use render::render;
+pub use palette::Palette;
+pub use render::{render, render_in};
 pub use source::{FileId, Origin, SourceFile, SourceMap, Span};
 
 /// Which pass a diagnostic belongs to; names the prefix that people see.

@@ -10,38 +10,22 @@
 //! Semantic errors and warnings put the token behind the message. Summary
 //! lines (`1 parse error.`) are the loader's.
 
-use super::{Diagnostic, Severity, SourceMap, Span, Stage};
-
-/// SystemTap's default colours (`--color`, `SYSTEMTAP_COLORS`).
-const ERROR: &str = "01;31";
-const WARNING: &str = "00;33";
-const SOURCE: &str = "00;34";
-const CARET: &str = "01";
-const TOKEN: &str = "01";
-
-struct Painter {
-    color: bool,
-}
-
-impl Painter {
-    fn paint(&self, code: &str, s: &str) -> String {
-        if self.color {
-            format!("\x1b[{code}m\x1b[K{s}\x1b[m\x1b[K")
-        } else {
-            s.to_string()
-        }
-    }
-}
+use super::{Diagnostic, Palette, Severity, SourceMap, Span, Stage};
 
 /// Text of one diagnostic, ending in a newline; errors with an empty line behind them.
+/// `color`: in SystemTap's colours.
 pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
-    let p = Painter { color };
+    render_in(map, d, &if color { Palette::default() } else { Palette::plain() })
+}
+
+/// The same in colours of one's own.
+pub fn render_in(map: &SourceMap, d: &Diagnostic, p: &Palette) -> String {
     let (head, code) = match (d.severity, d.stage) {
-        (Severity::Warning, _) => ("WARNING:", WARNING),
-        (_, Stage::Parse) => ("parse error:", ERROR),
-        (_, Stage::Semantic | Stage::Translate) => ("semantic error:", ERROR),
+        (Severity::Warning, _) => ("WARNING:", &p.warning),
+        (_, Stage::Parse) => ("parse error:", &p.error),
+        (_, Stage::Semantic | Stage::Translate) => ("semantic error:", &p.error),
     };
-    let head = p.paint(code, head);
+    let head = Palette::paint(code, head);
     let mut out = String::new();
     if d.severity == Severity::Error && d.stage == Stage::Parse {
         out += &format!("{head} {}\n", d.message);
@@ -51,25 +35,25 @@ pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
                 Some(token) if eof => out += &format!("        saw: {token}\n"),
                 token => {
                     out +=
-                        &format!("        saw: {}at {}\n", token_text(&p, token.as_deref()), map.place(span));
-                    excerpt(&mut out, &p, map, span, 5);
+                        &format!("        saw: {}at {}\n", token_text(p, token.as_deref()), map.place(span));
+                    excerpt(&mut out, p, map, span, 5);
                 }
             }
-            expansions(&mut out, &p, map, span);
+            expansions(&mut out, p, map, span);
         }
         for (span, message) in &d.related {
             out +=
-                &format!("{head} {message}\n         at: {}at {}\n", what(&p, map, *span), map.place(*span));
-            excerpt(&mut out, &p, map, *span, 5);
+                &format!("{head} {message}\n         at: {}at {}\n", what(p, map, *span), map.place(*span));
+            excerpt(&mut out, p, map, *span, 5);
         }
     } else {
         let indent = if d.severity == Severity::Warning { 1 } else { 8 };
         out += &format!("{head} {}", d.message);
         match d.span {
             Some(span) => {
-                out += &format!(": {}at {}\n", token_text(&p, d.token.as_deref()), map.place(span));
-                excerpt(&mut out, &p, map, span, indent);
-                expansions(&mut out, &p, map, span);
+                out += &format!(": {}at {}\n", token_text(p, d.token.as_deref()), map.place(span));
+                excerpt(&mut out, p, map, span, indent);
+                expansions(&mut out, p, map, span);
             }
             None => out.push('\n'),
         }
@@ -77,8 +61,8 @@ pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
             if d.severity == Severity::Error {
                 out.push('\n');
             }
-            out += &format!("{head} {message}: {}at {}\n", what(&p, map, *span), map.place(*span));
-            excerpt(&mut out, &p, map, *span, indent);
+            out += &format!("{head} {message}: {}at {}\n", what(p, map, *span), map.place(*span));
+            excerpt(&mut out, p, map, *span, indent);
         }
     }
     if let Some(help) = &d.help {
@@ -90,18 +74,18 @@ pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
     out
 }
 
-fn token_text(p: &Painter, token: Option<&str>) -> String {
+fn token_text(p: &Palette, token: Option<&str>) -> String {
     match token {
         None => String::new(),
         Some(t) => match t.split_once(' ') {
-            Some((kind, text)) => format!("{kind} {} ", p.paint(TOKEN, text)),
+            Some((kind, text)) => format!("{kind} {} ", Palette::paint(&p.token, text)),
             None => format!("{t} "),
         },
     }
 }
 
 /// What stands at a place, as SystemTap names it, by its look.
-fn what(p: &Painter, map: &SourceMap, span: Span) -> String {
+fn what(p: &Palette, map: &SourceMap, span: Span) -> String {
     let text = String::from_utf8_lossy(map.slice(span)).into_owned();
     let kind = match text.bytes().next() {
         None => return String::new(),
@@ -114,19 +98,20 @@ fn what(p: &Painter, map: &SourceMap, span: Span) -> String {
 }
 
 /// The line, and a caret under the column.
-fn excerpt(out: &mut String, p: &Painter, map: &SourceMap, span: Span, indent: usize) {
+fn excerpt(out: &mut String, p: &Palette, map: &SourceMap, span: Span, indent: usize) {
     let (line, col) = map.line_col(span);
     let text = map.line(map.resolve(span).file, line);
-    let label = format!("{:indent$}{}", "", p.paint(SOURCE, "source:"));
+    let label = format!("{:indent$}{}", "", Palette::paint(&p.source, "source:"));
     // Tabs stay tabs, so that the caret stands under its column on any terminal;
     // what is no ASCII counts as one column a character.
     let before = text.as_bytes().get(..col as usize - 1).unwrap_or(text.as_bytes());
     let before = String::from_utf8_lossy(before);
     let gap: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    *out += &format!("{label} {text}\n{:width$}{gap}{}\n", "", p.paint(CARET, "^"), width = indent + 8);
+    *out +=
+        &format!("{label} {text}\n{:width$}{gap}{}\n", "", Palette::paint(&p.caret, "^"), width = indent + 8);
 }
 
-fn expansions(out: &mut String, p: &Painter, map: &SourceMap, span: Span) {
+fn expansions(out: &mut String, p: &Palette, map: &SourceMap, span: Span) {
     let all = map.expansions(span);
     for (n, at) in all.iter().enumerate() {
         // The way through deep or recursive macros is the same again and again.

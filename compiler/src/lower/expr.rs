@@ -380,7 +380,7 @@ impl Fun<'_, '_> {
             return self.op_imm(op, d, x, imm);
         }
         let v = self.int(value);
-        self.at(span);
+        self.at(if matches!(op, BinaryOp::Div | BinaryOp::Mod) { value.span } else { span });
         self.arith(op, d, x, v);
     }
 
@@ -439,6 +439,7 @@ impl Fun<'_, '_> {
                 let r = self.int_reg();
                 self.at(span);
                 self.op_imm(Op::Gget, t, 0, n);
+                self.at(value.span);
                 match v {
                     Some(v) => self.arith(op, r, t, v),
                     None => self.update(op, r, t, value, span),

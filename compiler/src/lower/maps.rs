@@ -118,10 +118,12 @@ impl Fun<'_, '_> {
                 let (t, r) = (self.int_reg(), self.int_reg());
                 self.at(span);
                 self.keyed(Op::Mget, t, array, keys);
+                self.at(value.span);
                 match v {
                     Some(v) => self.arith(op, r, t, v),
                     None => self.update(op, r, t, value, span),
                 }
+                self.at(span);
                 self.keyed(Op::Mset, r, array, keys);
                 r
             }

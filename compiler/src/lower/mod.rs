@@ -26,17 +26,16 @@ mod loops;
 mod maps;
 mod print;
 mod regalloc;
-pub mod regex;
 mod stats;
 mod stmt;
 
 #[cfg(test)]
-mod random_tests;
+mod random;
 #[cfg(test)]
 mod tests;
 
 use crate::bytecode::{
-    Class, Function, Global as ImageGlobal, Hist, Image, Probe as ImageProbe, Ret, ValueType,
+    Class, Function, Global as ImageGlobal, Hist, Image, Probe as ImageProbe, Ret, ValueType, EXHAUSTED,
 };
 use crate::diag::{Diagnostics, SourceMap, Span};
 use crate::types::hir::{
@@ -381,7 +380,7 @@ fn overloads(f: &mut Fun, chain: &[&hir::Function], params: &[(ir::V, Ty)]) {
         f.bind(label);
     }
     let s = f.str_reg();
-    f.load_str(s, &"all functions exhausted".into());
+    f.load_str(s, &EXHAUSTED.into());
     f.op(Op::Err, s, 0, 0);
 }
 

@@ -127,7 +127,7 @@ impl Fun<'_, '_> {
 
     pub fn regex_to(&mut self, subject: &Expr, pattern: &[u8], negated: bool, d: V, span: Span) {
         let s = self.str(subject);
-        let tables = match super::regex::compile(pattern, self.cx.captures) {
+        let tables = match crate::regex::compile(pattern, self.cx.captures) {
             Ok(t) => t,
             Err(e) => {
                 self.cx.error("bad-regex", e.to_string(), span);

@@ -70,6 +70,8 @@ impl Fun<'_, '_> {
             StmtKind::Expr(e) => {
                 self.at(e.span);
                 self.effect(e);
+                // Errors of the limit name the statement by its first word.
+                self.at(s.span);
             }
             StmtKind::If { cond, then, els } => self.if_else(cond, then, els, after),
             StmtKind::Loop { init, cond, step, body, test_last } => {

@@ -57,10 +57,8 @@ pub(super) fn run_image(image: &Image) -> String {
         if r.kind() == rec::ERROR {
             let e = r.error().expect("an error record");
             let probe = r.probe().map(u32::from);
-            let text = String::from_utf8_lossy(&e.text).into_owned();
-            out.extend_from_slice(
-                format!("ERROR: {}\n", image.error_text(&text, e.pc, &e.callers, probe)).as_bytes(),
-            );
+            let text = image.error_text(&e.text, e.pc, &e.callers, probe);
+            out.extend([&b"ERROR: "[..], &text, b"\n"].concat());
         } else {
             out.extend_from_slice(&m.program().render(&r, None));
         }

@@ -240,7 +240,7 @@ pub fn request(comps: &[Comp], hz: &dyn Fn() -> i64) -> Result<Request, String> 
             _ => Err("frequency must be greater than 0".into()),
         },
         ["timer", "hz"] => match number(1) {
-            n if n > 0 => place(Place::Timer { ns: (SECOND / n).max(1) as u64, random_ns: 0 }),
+            n if n > 0 => timer("ns", SECOND / n, 0, hz).and_then(place),
             _ => Err("frequency must be greater than 0".into()),
         },
         ["timer", unit, rest @ ..] => {
@@ -284,6 +284,12 @@ pub fn request(comps: &[Comp], hz: &dyn Fn() -> i64) -> Result<Request, String> 
         })),
         _ => Err("probe point mismatch".into()),
     }
+}
+
+/// May a member of the group stapusr only use it (stap(1), "PROBE RESTRICTIONS")?
+pub fn is_unprivileged(request: &Request) -> bool {
+    use Place::{Begin, End, Error, Never, Timer};
+    matches!(request, Request::Place(Begin { .. } | End { .. } | Error { .. } | Never | Timer { .. }))
 }
 
 fn variant(
@@ -371,7 +377,7 @@ mod tests {
                 .collect();
             assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
             let request = request(&comps, &|| 250);
-            let out_of_day = pattern_text(p).starts_with("timer.s");
+            let out_of_day = ["timer.s", "timer.hz"].iter().any(|t| pattern_text(p).starts_with(t));
             assert!(request.is_ok() || out_of_day, "{}: {request:?}", pattern_text(p));
         }
     }
@@ -382,6 +388,7 @@ mod tests {
         assert_eq!(t("ms", 0).unwrap_err(), "interval value out of range (1, 86400000)");
         assert_eq!(t("us", 99).unwrap_err(), "interval value out of range (100, 86400000000)");
         assert_eq!(t("s", 2), Ok(Request::Place(Place::Timer { ns: 2_000_000_000, random_ns: 0 })));
+        assert_eq!(t("hz", 20_000).unwrap_err(), "interval value out of range (100000, 86400000000000)");
         assert_eq!(t("jiffies", 3), Ok(Request::Place(Place::Timer { ns: 12_000_000, random_ns: 0 })));
         assert_eq!(t("hz", 4), Ok(Request::Place(Place::Timer { ns: 250_000_000, random_ns: 0 })));
     }

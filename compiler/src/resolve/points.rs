@@ -7,6 +7,7 @@ use super::names::{glob, is_glob, similar, similar_note};
 use super::target_api::{Query, Spec, TargetPlace};
 use super::world::{AliasDef, Body, UnitId, World};
 use crate::diag::{Diagnostic, Span, Stage};
+use crate::driver::Privilege;
 use crate::syntax::ast::{self, ComponentArg, Literal, ProbePoint};
 use crate::types::hir::Place;
 use std::collections::{BTreeSet, HashMap};
@@ -240,6 +241,12 @@ fn place(
 ) -> Result<Vec<Found>, Diagnostic> {
     match builtin::request(comps, &|| world.target.constant("HZ").unwrap_or(250)) {
         Err(message) => Err(failure(world, point.span, "probe-point-value", message)),
+        Ok(request)
+            if world.options.privilege == Privilege::Stapusr && !builtin::is_unprivileged(&request) =>
+        {
+            let message = "probe point is not allowed for --privilege=stapusr";
+            Err(failure(world, point.span, "privilege", message))
+        }
         Ok(Request::Place(at)) => {
             Ok(vec![Found { at, target: None, pp: builtin::point_text(comps), wrapping: around.clone() }])
         }

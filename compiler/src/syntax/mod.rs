@@ -23,6 +23,7 @@ mod points;
 mod preprocess;
 pub mod print;
 mod special;
+pub mod spell;
 mod stmts;
 mod token;
 mod version;

@@ -38,6 +38,8 @@ pub struct Scope {
     pub params: Params,
     pub function: Option<FunctionId>,
     pub target: Option<TargetPlace>,
+    /// A block of an alias is read: `@probewrite` may stand here.
+    pub in_alias: bool,
     /// Blocks of the probe with their units, for `@probewrite`.
     pub own_body: Option<(UnitId, crate::resolve::world::Body)>,
     /// Nesting of loops, for `break` and `continue`.
@@ -61,6 +63,7 @@ impl Scope {
             params: Params::default(),
             function: None,
             target: None,
+            in_alias: false,
             own_body: None,
             loops: 0,
             walked: Vec::new(),
@@ -76,6 +79,25 @@ pub fn untyped(kind: ExprKind, span: Span) -> Expr {
 
 pub(super) fn stmt(kind: StmtKind, span: Span) -> Stmt {
     Stmt { kind, span }
+}
+
+/// What a probe's condition does and must not: it is evaluated when no handler runs.
+fn forbidden_in_condition(e: &Expr) -> Option<(&'static str, Span)> {
+    let what = match &e.kind {
+        ExprKind::Assign { .. }
+        | ExprKind::IncDec { .. }
+        | ExprKind::StatAdd { .. }
+        | ExprKind::Store { .. } => "modify any variables",
+        ExprKind::Call { .. } | ExprKind::Helper { .. } | ExprKind::Error(_) | ExprKind::Print(_) => {
+            "reference function"
+        }
+        _ => {
+            let mut found = None;
+            super::walk::parts(e, &mut |p| found = found.or_else(|| forbidden_in_condition(p)));
+            return found;
+        }
+    };
+    Some((what, e.span))
 }
 
 impl<'w, 'a> Binder<'w, 'a> {
@@ -115,6 +137,7 @@ impl<'w, 'a> Binder<'w, 'a> {
         for piece in &derived.pieces {
             scope.unit = piece.unit;
             scope.params = piece.params.clone();
+            scope.in_alias = !matches!(piece.body, crate::resolve::world::Body::Probe(_));
             let script = self.world.units[piece.unit].script.clone();
             let unit = Unit { script, ..self.world.units[piece.unit].clone() };
             if let Some(block) = unit.block(piece.body) {
@@ -155,6 +178,10 @@ impl<'w, 'a> Binder<'w, 'a> {
                 let message = format!("probe condition must not reference undeclared global '{}'", l.name);
                 let span = l.span;
                 self.world.error("probe-condition", message, span);
+                continue;
+            }
+            if let Some((what, span)) = forbidden_in_condition(&e) {
+                self.world.error("probe-condition", format!("probe condition must not {what}"), span);
                 continue;
             }
             all = Some(match all {
@@ -354,10 +381,10 @@ impl<'w, 'a> Binder<'w, 'a> {
     }
 
     pub(super) fn embedded_c(&mut self, span: Span) {
-        let d = Diagnostic::error(Stage::Semantic, "embedded-c", "embedded C code can't be run by this machine")
+        let d = Diagnostic::error(Stage::Semantic, "embedded-c", "embedded C code can't be run: no C is compiled here, with -g neither")
             .at(span)
             .token("embedded-code")
-            .help("write it in the script language: kernel memory is read by @cast(…)->field, @kderef and kernel_*()");
+            .help("write it in the script language: @cast(…)->field, @kderef and kernel_*() read kernel memory, with -g set_kernel_*() and assignments to $variables write it");
         self.world.diags.push(d);
     }
 

@@ -9,6 +9,7 @@ use super::hir::{
 use super::model::{FunctionInfo, FunctionSource, LocalInfo};
 use super::table::Type;
 use crate::diag::{Diagnostic, Span, Stage};
+use crate::regex;
 use crate::resolve::names::{similar, similar_note};
 use crate::resolve::world::UnitId;
 use crate::syntax::ast::{self, FormatPiece, HistKind, Literal, PrintKind, UnaryOp};
@@ -99,11 +100,16 @@ impl Binder<'_, '_> {
                     None => return self.poison(span),
                 }
             }
-            ast::ExprKind::Regex { negated, subject, pattern, .. } => ExprKind::Regex {
-                subject: Box::new(self.expr(subject, scope)),
-                pattern: pattern.clone(),
-                negated: *negated,
-            },
+            ast::ExprKind::Regex { negated, subject, pattern, pattern_span } => {
+                if let Err(e) = regex::check(pattern) {
+                    self.world.error("bad-regex", e.to_string(), *pattern_span);
+                }
+                ExprKind::Regex {
+                    subject: Box::new(self.expr(subject, scope)),
+                    pattern: pattern.clone(),
+                    negated: *negated,
+                }
+            }
             ast::ExprKind::Ternary { cond, then, els } => {
                 let fixed = super::bind_target::is_static(cond);
                 let cond = self.expr(cond, scope);
@@ -277,9 +283,21 @@ impl Binder<'_, '_> {
                     self.world.error("variance-shift", "bit shift of @variance out of range (0, 62)", span);
                     return;
                 };
-                // One shift serves them all, the largest that is asked for.
-                if info.needs.variance.is_none_or(|(b, _)| b < bits) {
-                    info.needs.variance = Some((bits, span));
+                // One shift serves them all; none is no wish.
+                match info.needs.variance {
+                    Some((b, first)) if b != bits && b != 0 && bits != 0 => {
+                        let d = Diagnostic::error(
+                            Stage::Semantic,
+                            "variance-shifts",
+                            format!("conflicting bit shifts declared (previously {b})"),
+                        )
+                        .at(span)
+                        .token(self.world.token(span))
+                        .related(first, "the other is here");
+                        self.world.diags.push(d);
+                    }
+                    Some((b, _)) if b >= bits => {}
+                    _ => info.needs.variance = Some((bits, span)),
                 }
             }
             _ => {}
@@ -518,6 +536,10 @@ impl Binder<'_, '_> {
                         FormatPiece::Conv(c) => {
                             let star = |n: &FormatNumber| usize::from(*n == FormatNumber::Dynamic);
                             takes += 1 + star(&c.width) + star(&c.precision);
+                            if c.letter == 'b' && !matches!(c.size, 1 | 2 | 4 | 8) {
+                                let message = format!("%b writes 1, 2, 4 or 8 bytes, not {}", c.size);
+                                self.world.error("print-size", message, span);
+                            }
                             Piece::Conv {
                                 letter: c.letter,
                                 flags: c.flags,

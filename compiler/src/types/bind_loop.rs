@@ -98,7 +98,8 @@ impl Binder<'_, '_> {
         span: Span,
         scope: &mut Scope,
     ) -> Vec<Stmt> {
-        if f.keys.len() != 1 || f.value.is_some() || f.slice.is_some() {
+        let sorted_by_value = f.value.as_ref().is_some_and(|(_, sort)| sort.is_some());
+        if f.keys.len() != 1 || sorted_by_value || f.slice.is_some() {
             let message = "a histogram has one key, the number of the bucket";
             self.world.error("bucket-arity", message, f.array.span);
             return Vec::new();
@@ -108,6 +109,15 @@ impl Binder<'_, '_> {
         let (bucket, copy) = self.loop_variable(k, scope);
         let sort = sort.or(f.array_sort.map(|(_, s): (_, Sort)| s));
         let mut body: Vec<Stmt> = copy.into_iter().collect();
+        if let Some((v, _)) = &f.value {
+            // What is counted in the bucket, looked at in each turn.
+            let (value, copy) = self.loop_variable(v, scope);
+            let index = Box::new(untyped(ExprKind::Local(bucket), k.span));
+            let count = Box::new(untyped(ExprKind::Bucket { stat: stat.clone(), index }, f.array.span));
+            let set = ExprKind::Assign { op: None, target: LValue::Local(value), value: count };
+            body.push(stmt(StmtKind::Expr(untyped(set, v.span)), v.span));
+            body.extend(copy);
+        }
         body.extend(self.in_loop(&f.body, scope));
         vec![stmt(StmtKind::ForeachBucket { bucket, stat, limit, sort, body }, span)]
     }

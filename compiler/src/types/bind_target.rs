@@ -67,6 +67,14 @@ impl Binder<'_, '_> {
                 self.expr(pick, scope)
             }
             ast::ExprKind::Entry(inner) => self.entry(inner, span, scope),
+            ast::ExprKind::ProbeWrite(_) if !scope.in_alias => {
+                let d = Diagnostic::error(Stage::Semantic, "probewrite-place", "unexpected @probewrite")
+                    .at(span)
+                    .token(self.world.token(span))
+                    .help("it stands in the prologue or epilogue of an alias, and asks about the probe that uses it");
+                self.world.diags.push(d);
+                self.poison(span)
+            }
             ast::ExprKind::ProbeWrite(name) => {
                 let written = self.is_written(&name.name, scope);
                 untyped(ExprKind::Number(i64::from(written)), span)

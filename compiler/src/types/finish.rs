@@ -28,6 +28,7 @@ pub fn finish(world: &mut World<'_>, model: Model, limits: Limits, name: String)
         globals: HashMap::new(),
         functions: HashMap::new(),
         used: HashSet::new(),
+        suppress_errors: limits.suppress_errors != 0,
     };
     let mut functions: Vec<FunctionId> = live.into_iter().collect();
     functions.sort_by_key(|id| id.0);
@@ -49,6 +50,7 @@ struct Finish<'f, 'w> {
     functions: HashMap<FunctionId, FunctionId>,
     /// Globals that are read somewhere.
     used: HashSet<GlobalId>,
+    suppress_errors: bool,
 }
 
 impl Finish<'_, '_> {
@@ -200,6 +202,12 @@ impl Finish<'_, '_> {
         let uses = Uses::of(&body);
         let mut b = Body::new(self, &info.locals, 0, &uses);
         b.block(&mut body);
+        if b.finish.suppress_errors {
+            // `try { … } catch { next }` around the whole (stap(1), --suppress-handler-errors)
+            let next = Stmt { kind: StmtKind::Next, span: info.derived.span };
+            let kind = StmtKind::Try { body, var: None, handler: vec![next] };
+            body = vec![Stmt { kind, span: info.derived.span }];
+        }
         let mut condition = info.condition.clone();
         if let Some(c) = &mut condition {
             b.expr(c, true);
@@ -314,11 +322,17 @@ impl<'b, 'f, 'w> Body<'b, 'f, 'w> {
             ExprKind::Global(g) | ExprKind::Element { array: g, .. } | ExprKind::In { array: g, .. } => {
                 self.global(g)
             }
-            ExprKind::Assign { target, .. } | ExprKind::IncDec { target, .. } => self.lvalue(target),
-            ExprKind::StatAdd {
-                target: StatTarget::Scalar(g) | StatTarget::Element { array: g, .. },
-                ..
-            } => self.global(g),
+            ExprKind::Assign { target, .. } | ExprKind::IncDec { target, .. } => {
+                self.lvalue(target);
+                if let LValue::Element { .. } = target {
+                    self.name_array(&mut e.span);
+                }
+            }
+            ExprKind::StatAdd { target: StatTarget::Scalar(g), .. } => self.global(g),
+            ExprKind::StatAdd { target: StatTarget::Element { array, .. }, .. } => {
+                self.global(array);
+                self.name_array(&mut e.span);
+            }
             ExprKind::Call { function, .. } => {
                 *function = self.finish.functions.get(function).copied().unwrap_or(*function);
             }
@@ -342,6 +356,11 @@ impl<'b, 'f, 'w> Body<'b, 'f, 'w> {
             }
             _ => {}
         }
+    }
+
+    /// What fails when the program stores an element is shown at the array's name, not at the operator.
+    fn name_array(&self, at: &mut crate::diag::Span) {
+        *at = self.finish.model.left_sides.get(at).copied().unwrap_or(*at);
     }
 
     fn block(&mut self, body: &mut [Stmt]) {

@@ -1,31 +1,71 @@
 //! `-D` and its relatives to the limits of the image. Names, defaults and
-//! ranges are those of `limits.def`.
+//! ranges are those of `limits.def`; here stand SystemTap's other names of
+//! them, and those that mean nothing to this machine.
 
 use crate::diag::{Diagnostic, Diagnostics, Stage};
 use crate::driver::Options;
 use crate::resolve::names::{similar, similar_note};
 use stp_vm::isa::{Limits, LIMITS};
 
+/// Names under which SystemTap knows a limit that has another name here.
+const OTHER_NAMES: [(&str, &str); 3] = [
+    ("INTERRUPTIBLE", "STP_INTERRUPTIBLE"),
+    ("STAP_SUPPRESS_HANDLER_ERRORS", "SUPPRESS_HANDLER_ERRORS"),
+    ("STAP_SUPPRESS_TIME_LIMITS_ENABLE", "SUPPRESS_TIME_LIMITS"),
+];
+
+/// What SystemTap's manual has and what sets nothing here, with the reason.
+pub const WITHOUT_EFFECT: [(&str, &str); 9] = [
+    ("MAXBACKTRACE", "a stack is kept as deep as the kernel walks it"),
+    ("MAPHASHBIAS", "the hash table of an array has the size that its entries need"),
+    ("MAXUPROBES", "the kernel takes memory for user probes when they are set"),
+    ("STP_PROCFS_BUFSIZE", "a procfs probe says .maxsize(N)"),
+    ("KRETACTIVE", "the kernel takes memory for calls under way; a probe may say .maxactive(N)"),
+    ("STP_NO_BUILDID_CHECK", "build-ids are compared when a script is compiled, never while it runs"),
+    ("STP_NO_VERREL_CHECK", "types and addresses are those of the machine that runs the script"),
+    ("TASK_FINDER_VMA_ENTRY_ITEMS", "there is no table of mappings of a fixed size"),
+    ("TASK_FINDER_VMA_ENTRY_PATHLEN", "there is no table of mappings of a fixed size"),
+];
+
+/// `DEBUG_MEM`, `DEBUG_UNWIND`…: no code of the module depends on them.
+const DEBUG: &str = "DEBUG_";
+
+/// Why a known name sets nothing.
+fn without_effect(name: &str) -> Option<&'static str> {
+    let debug = name.starts_with(DEBUG).then_some("the module has no debugging code to switch on; see -v");
+    WITHOUT_EFFECT.iter().find(|(n, _)| *n == name).map(|(_, why)| *why).or(debug)
+}
+
 /// The limits that the options ask for. What is unknown or out of range is reported.
 pub fn limits(options: &Options, diags: &mut Diagnostics) -> Limits {
     let mut limits = Limits::default();
     let mut interruptible = false;
     let mut bad = |code, message: String| diags.push(Diagnostic::error(Stage::Semantic, code, message));
-    for (name, value) in &options.defines {
+    let mut notes = Vec::new();
+    for (given, value) in &options.defines {
+        let name = OTHER_NAMES.iter().find(|(n, _)| n == given).map_or(given.as_str(), |(_, n)| n);
+        if let Some(why) = without_effect(name) {
+            notes.push(format!("-D {name} has no effect: {why}"));
+            continue;
+        }
         let Some(row) = LIMITS.iter().find(|l| l.name == name) else {
-            let near = similar(name, LIMITS.iter().map(|l| l.name));
+            let known = LIMITS.iter().map(|l| l.name).chain(OTHER_NAMES.iter().map(|(n, _)| *n));
+            let near = similar(name, known.chain(WITHOUT_EFFECT.iter().map(|(n, _)| *n)));
             bad("unknown-limit", format!("unknown limit -D {name}{}", similar_note(&near)));
             continue;
         };
         let Some(n) = number(value) else {
-            bad("limit-value", format!("-D {name}={value}: expected a number"));
+            bad("limit-value", format!("-D {given}={value}: expected a number"));
             continue;
         };
         match i32::try_from(n).ok().filter(|n| (row.lowest..=row.highest).contains(n)) {
             None => bad(
                 "limit-value",
-                format!("-D {name}={value}: value out of range ({}, {})", row.lowest, row.highest),
+                format!("-D {given}={value}: value out of range ({}, {})", row.lowest, row.highest),
             ),
+            Some(1) if name == "SUPPRESS_TIME_LIMITS" && !options.guru => {
+                bad("needs-guru", format!("-D {given} needs guru mode (-g)"));
+            }
             Some(n) => {
                 interruptible |= name == "MAXACTION_INTERRUPTIBLE";
                 if let Some(field) = limits.field_mut(name) {
@@ -34,12 +74,20 @@ pub fn limits(options: &Options, diags: &mut Diagnostics) -> Limits {
             }
         }
     }
+    if !options.no_warnings {
+        diags.list.extend(
+            notes.into_iter().map(|n| Diagnostic::warning(Stage::Semantic, "limit-without-effect", n)),
+        );
+    }
     // Handlers that may be interrupted may do ten times as much, unless told otherwise.
     if !interruptible {
         limits.maxaction_int = limits.maxaction.saturating_mul(10);
     }
     limits.suppress_time |= i32::from(options.suppress_time_limits);
     limits.suppress_errors |= i32::from(options.suppress_handler_errors);
+    if limits.suppress_errors != 0 {
+        limits.maxskipped = i32::MAX;
+    }
     limits
 }
 
@@ -71,6 +119,18 @@ mod tests {
         assert_eq!(with(&[("MAXACTION", "20")]).0.maxaction_int, 200);
         let (l, _) = with(&[("MAXACTION_INTERRUPTIBLE", "60"), ("MAXACTION", "0x14")]);
         assert_eq!((l.maxaction, l.maxaction_int), (20, 60));
+    }
+
+    #[test]
+    fn names_of_systemtap_s_manual_are_known() {
+        let (l, said) = with(&[("INTERRUPTIBLE", "0"), ("STAP_SUPPRESS_HANDLER_ERRORS", "1")]);
+        assert_eq!((l.interruptible, l.suppress_errors, said.len()), (0, 1, 0));
+        for name in ["MAXBACKTRACE", "MAPHASHBIAS", "MAXUPROBES", "STP_PROCFS_BUFSIZE", "DEBUG_MEM"] {
+            let (_, said) = with(&[(name, "20")]);
+            assert!(said[0].starts_with(&format!("-D {name} has no effect: ")), "{said:?}");
+        }
+        let (_, said) = with(&[("STAP_SUPPRESS_TIME_LIMITS_ENABLE", "1")]);
+        assert!(said[0].contains("guru"), "{said:?}");
     }
 
     #[test]

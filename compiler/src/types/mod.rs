@@ -1,6 +1,6 @@
 //! Types of globals, locals and functions; from resolved names to the typed
 //! program. The passes in order, each a file: `bind` (names to ids), `check`
-//! (what needs all bodies), `elide` (what has no use), `infer` (types),
+//! (what needs all bodies), `privilege` (what the caller may not do), `elide` (what has no use), `infer` (types),
 //! `unread` (globals shown at the end), `finish` (the program). In: a
 //! [`World`]. Out: a [`Program`](hir::Program), or diagnostics; as many of
 //! them as one run can find.
@@ -18,6 +18,7 @@ pub mod limits;
 pub mod listing;
 pub mod model;
 pub mod print;
+mod privilege;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,7 @@ pub fn analyze(world: &mut World<'_>, name: String) -> Option<Program> {
     let mut model = binder.model;
     check::foreach_calls(world, &model);
     check::guru_calls(world, &model);
+    privilege::check(world, &model);
     if model.probes.is_empty() && !world.diags.has_errors() {
         world.diags.push(finish::no_probes());
     }
@@ -59,6 +61,8 @@ pub fn analyze(world: &mut World<'_>, name: String) -> Option<Program> {
     }
     infer::infer(&mut model, world.map, world.diags);
     let live = elide::reachable(&model);
-    unread::show_unread(&mut model, &live);
+    if !world.options.hide_globals {
+        unread::show_unread(&mut model, &live);
+    }
     finish::finish(world, model, limits, name)
 }

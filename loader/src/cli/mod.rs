@@ -103,6 +103,8 @@ pub struct Invocation {
     pub compatible: Option<String>,
     pub suppress_time_limits: bool,
     pub suppress_handler_errors: bool,
+    /// `--no-global-var-display`
+    pub hide_globals: bool,
     pub color: Color,
     pub sysroot: Option<PathBuf>,
     /// `--disable-cache`, `--poison-cache`
@@ -301,6 +303,11 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
     };
     let name = one("name").map(session_name).transpose()?;
     let guru = m.get_flag("guru");
+    let privilege = privilege(m)?;
+    if let (true, Some(p @ (Privilege::Stapusr | Privilege::Stapsys))) = (guru, privilege) {
+        let name = if p == Privilege::Stapusr { "stapusr" } else { "stapsys" };
+        return usage(format!("You can't specify -g and --privilege={name} together.\n{TRY_HELP}"));
+    }
     let suppress_time_limits = m.get_flag("notime");
     if suppress_time_limits && !guru {
         return usage("ERROR: --suppress-time-limits requires guru mode (-g)");
@@ -346,10 +353,11 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
             }
         },
         module: one("module").map(PathBuf::from),
-        privilege: privilege(m)?,
+        privilege,
         compatible: one("compatible"),
         suppress_time_limits,
         suppress_handler_errors: m.get_flag("noerrors"),
+        hide_globals: m.get_flag("novardisplay"),
         color: match one("color").as_deref() {
             None | Some("auto") => Color::Auto,
             Some("always") => Color::Always,
@@ -526,6 +534,7 @@ mod tests {
         assert!(refused(&["-x", "foo", "x.stp"]).contains("process ID"));
         assert!(refused(&["-c", "ls", "-x", "1", "x.stp"]).contains("-c and -x"));
         assert!(refused(&["--suppress-time-limits", "x.stp"]).contains("guru"));
+        assert!(refused(&["-g", "--unprivileged", "x.stp"]).contains("-g and --privilege=stapusr"));
         assert!(refused(&["-D", "5x", "x.stp"]).contains("-D"));
         assert!(refused(&["-e", "a", "-e", "b"]).contains("Only one script"));
         assert!(refused(&["-l", "begin", "-e", "b"]).contains("Cannot specify a script"));

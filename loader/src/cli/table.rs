@@ -128,6 +128,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("compatible", None, Some("compatible"), "suppress language changes beyond VERSION").value("VERSION"),
     opt("notime", None, Some("suppress-time-limits"), "disable MAXACTION, MAXTRYLOCK and overload limits (with -g)"),
     opt("noerrors", None, Some("suppress-handler-errors"), "catch all run-time errors, quietly skip probe handlers"),
+    opt("novardisplay", None, Some("no-global-var-display"), "do not print at the end what globals hold that are written and never read"),
     opt("color", None, Some("color"), "colour messages: never, auto or always").alias("colour").maybe("WHEN", "always"),
     opt("sysroot", None, Some("sysroot"), "directory under which files of the traced system are").value("DIR"),
     opt("dumpfunctions", None, Some("dump-functions"), "list the functions of the tapset library"),
@@ -183,8 +184,6 @@ pub const OPTIONS: &[Opt] = &[
         .no("functions that know namespaces are not there yet"),
     opt("monitor", None, Some("monitor"), "status display").maybe("INTERVAL", "1").no("the monitor is not there yet"),
     opt("example", None, Some("example"), "run an example script by name").no("give the script's path"),
-    opt("novardisplay", None, Some("no-global-var-display"), "do not print unused globals at the end")
-        .harmless("globals are printed only where the script prints them"),
     opt("rlimitas", None, Some("rlimit-as"), "limit address space").value("NUM").harmless("use ulimit"),
     opt("rlimitcpu", None, Some("rlimit-cpu"), "limit CPU time").value("NUM").harmless("use ulimit"),
     opt("rlimitnproc", None, Some("rlimit-nproc"), "limit processes").value("NUM").harmless("use ulimit"),

@@ -2,11 +2,13 @@
 //! In: texts. Out: standard error. Decides colours, nothing else.
 
 use std::io::{IsTerminal, Write};
+use stp_compiler::diag::Palette;
 
 /// Writes messages of the run.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    pub color: bool,
+    /// Without colour where there is to be none.
+    pub palette: Palette,
     /// `-w`
     pub no_warnings: bool,
 }
@@ -15,27 +17,29 @@ impl Messages {
     /// Colours where the error stream is a terminal, unless told.
     pub fn new(color: crate::cli::Color, no_warnings: bool) -> Messages {
         use crate::cli::Color;
-        // An empty SYSTEMTAP_COLORS switches colours off (man stap).
-        let wanted = std::env::var_os("SYSTEMTAP_COLORS").is_none_or(|v| !v.is_empty());
-        let color = match color {
-            Color::Always => wanted,
+        let wanted = match color {
+            Color::Always => true,
             Color::Never => false,
             Color::Auto => {
-                wanted
-                    && std::io::stderr().is_terminal()
-                    && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+                std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
             }
         };
-        Messages { color, no_warnings }
+        // An empty or odd SYSTEMTAP_COLORS switches colours off (stap(1)).
+        let palette = match std::env::var_os("SYSTEMTAP_COLORS") {
+            _ if !wanted => None,
+            None => Some(Palette::default()),
+            Some(v) => v.to_str().and_then(Palette::parse),
+        };
+        Messages { palette: palette.unwrap_or_else(Palette::plain), no_warnings }
     }
 
     pub fn error(&self, text: &[u8]) {
-        self.line("01;31", "ERROR:", text);
+        self.line(&self.palette.error, "ERROR:", text);
     }
 
     pub fn warning(&self, text: &[u8]) {
         if !self.no_warnings {
-            self.line("00;33", "WARNING:", text);
+            self.line(&self.palette.warning, "WARNING:", text);
         }
     }
 
@@ -54,12 +58,8 @@ impl Messages {
 
     fn line(&self, color: &str, head: &str, text: &[u8]) {
         let mut out = Vec::with_capacity(text.len() + 24);
-        if self.color {
-            out.extend_from_slice(format!("\x1b[{color}m{head}\x1b[m ").as_bytes());
-        } else {
-            out.extend_from_slice(head.as_bytes());
-            out.push(b' ');
-        }
+        out.extend_from_slice(Palette::paint(color, head).as_bytes());
+        out.push(b' ');
         out.extend_from_slice(text);
         if out.last() != Some(&b'\n') {
             out.push(b'\n');

@@ -102,10 +102,8 @@ impl<'a> Printer<'a> {
         let first = 4 + message.len().div_ceil(4);
         let callers: Vec<u32> =
             (0..(depth as usize).min(rec.body().len() / 4)).map(|n| rec.word(first + n)).collect();
-        // The message may hold any bytes; the rest is ours.
         let probe = (rec.probe != 0xffff).then_some(u32::from(rec.probe));
-        let rest = self.image.error_text("", pc, &callers, probe);
-        [message, rest.as_bytes()].concat()
+        self.image.error_text(message, pc, &callers, probe)
     }
 
     /// Text of a `REC_NOTE`: its code, an argument, the probe that it is about.

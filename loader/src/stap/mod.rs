@@ -67,6 +67,7 @@ fn options(i: &Invocation) -> Options {
         compatible: i.compatible.clone(),
         suppress_time_limits: i.suppress_time_limits,
         suppress_handler_errors: i.suppress_handler_errors,
+        hide_globals: i.hide_globals,
         privilege: i.privilege.unwrap_or_default(),
         kernel_release: i.release.clone(),
         sysroot: i.sysroot.clone(),
@@ -137,8 +138,9 @@ impl Way<'_> {
             self.m.plain(&format!("Pass {n}: {} using {}, in {}.", done(&self.c), memory(), pass.times()));
         }
         if !good {
-            self.report.close();
+            self.report.count();
             self.fail(n);
+            self.report.close();
         }
         good
     }
@@ -318,6 +320,7 @@ fn lines(
             if verbose {
                 let mut report = Report::new(m.clone(), true);
                 report.show(&c.sources, &c.diagnostics);
+                report.count();
                 report.close();
             }
             false

@@ -3,7 +3,7 @@
 
 use crate::output::message::Messages;
 use std::collections::HashSet;
-use stp_compiler::diag::{render, Diagnostics, Severity, SourceMap, Stage};
+use stp_compiler::diag::{render_in, Diagnostics, Severity, SourceMap, Stage};
 
 /// Prints each diagnostic once.
 pub struct Report {
@@ -49,7 +49,7 @@ impl Report {
                 *(if error { &mut self.suppressed_errors } else { &mut self.suppressed_warnings }) += 1;
                 continue;
             }
-            let text = render(map, d, self.messages.color);
+            let text = render_in(map, d, &self.messages.palette);
             self.messages.plain(text.trim_end_matches('\n'));
             if error {
                 self.messages.plain("");
@@ -58,12 +58,17 @@ impl Report {
         self.done = list.list.len();
     }
 
-    /// What is left to say at the end: how many parse errors, how many messages were left out.
-    pub fn close(&mut self) {
+    /// How many parse errors there were: said before the pass is said to have failed.
+    pub fn count(&mut self) {
         if self.parse_errors > 0 {
             let s = if self.parse_errors == 1 { "" } else { "s" };
             self.messages.plain(&format!("{} parse error{s}.", self.parse_errors));
         }
+        self.parse_errors = 0;
+    }
+
+    /// What is left to say at the end: how many messages were left out.
+    pub fn close(&mut self) {
         for (n, what) in [(self.suppressed_errors, "error"), (self.suppressed_warnings, "warning")] {
             if n > 0 {
                 self.messages.plain(&format!("Number of similar {what} messages suppressed: {n}."));
@@ -72,7 +77,6 @@ impl Report {
         if self.suppressed_errors + self.suppressed_warnings > 0 {
             self.messages.plain("Rerun with -v to see them.");
         }
-        self.parse_errors = 0;
         self.suppressed_errors = 0;
         self.suppressed_warnings = 0;
     }

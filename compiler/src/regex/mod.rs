@@ -35,5 +35,10 @@ pub fn compile(pattern: &[u8], captures: bool) -> Result<Tables, RegexError> {
     dfa::build(&nfa, if captures { groups } else { 0 })
 }
 
+/// Is the pattern well formed? Whether its tables are small enough, [`compile`] says.
+pub fn check(pattern: &[u8]) -> Result<(), RegexError> {
+    parse::parse(pattern).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests;
