@@ -139,6 +139,10 @@ fn in_guest(series: &str) {
     let mut guest = Guest::new(Series::find(series).expect("series"));
     for case in &cases {
         guest.file(&case.script, &format!("/language/{}.stp", case.name));
+        for file in &case.files {
+            let name = file.file_name().expect("a file has a name").to_string_lossy();
+            guest.file(file, &format!("/language/{}.d/{name}", case.name));
+        }
     }
     guest.case(guest::Case::new("language", &script).limit(1200));
     let report = guest.run().expect("guest");

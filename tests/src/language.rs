@@ -3,9 +3,11 @@
 //!
 //! A case is `NAME.stp` beside `NAME.out` (stdout, to the byte), `NAME.rc` (exit
 //! status of stap, then `stage: compile` or `stage: run`; 0 and `run` without
-//! it) and `NAME.err` (stderr; only its kind counts: whether it holds an error,
-//! whether it holds a warning; silent without it). The script's first three
-//! lines may say `# opts: …` (options of stap) and `# args: …` (of the script).
+//! it) and `NAME.err` (stderr; nothing without it). Of the runs that were
+//! recorded with SystemTap (`oracle/`) only the kind of stderr counts: whether
+//! it holds an error, whether it holds a warning. The script's first three
+//! lines may say `# opts: …` (options of stap) and `# args: …` (of the script);
+//! files that it needs lie in the directory `NAME.d`.
 
 use anyhow::{ensure, Context, Result};
 use std::collections::BTreeMap;
@@ -26,6 +28,10 @@ pub struct Case {
     /// Refused before any run.
     pub refused: bool,
     pub stderr: Kind,
+    /// What stderr holds to the byte; `None` where only its kind counts.
+    pub messages: Option<Vec<u8>>,
+    /// Files of `NAME.d`.
+    pub files: Vec<PathBuf>,
 }
 
 /// What a reader of stderr is told.
@@ -56,7 +62,10 @@ pub fn cases() -> Result<Vec<Case>> {
         for entry in fs::read_dir(&dir)? {
             let path = entry?.path();
             if path.is_dir() {
-                pending.push(path);
+                // a case's own files
+                if path.extension().is_none_or(|e| e != "d") {
+                    pending.push(path);
+                }
             } else if path.extension().is_some_and(|e| e == "stp") {
                 scripts.push(path);
             }
@@ -80,13 +89,17 @@ impl Case {
         }
         let beside = |extension: &str| fs::read(script.with_extension(extension)).ok();
         let result = beside("rc").map_or("0".to_string(), |b| String::from_utf8_lossy(&b).into_owned());
+        let recorded = name.starts_with("oracle/");
+        let stderr = beside("err").unwrap_or_default();
         let mut lines = result.lines();
         let status = lines.next().unwrap_or_default().trim().parse();
         Ok(Case {
             status: status.with_context(|| format!("{name}.rc holds no exit status"))?,
             refused: lines.next() == Some("stage: compile"),
             stdout: beside("out").with_context(|| format!("{name}.out is missing"))?,
-            stderr: Kind::of(&beside("err").unwrap_or_default()),
+            files: files_below(&script.with_extension("d")),
+            stderr: Kind::of(&stderr),
+            messages: (!recorded).then_some(stderr),
             script: script.to_path_buf(),
             name,
             options,
@@ -110,8 +123,11 @@ impl Case {
         if let Some(line) = first_difference(&self.stdout, &got.stdout) {
             let _ = write!(said, "stdout {line}; ");
         }
+        if let Some(line) = self.messages.as_ref().and_then(|want| first_difference(want, &got.stderr)) {
+            let _ = write!(said, "stderr {line}; ");
+        }
         let kind = Kind::of(&got.stderr);
-        if kind != self.stderr {
+        if self.messages.is_none() && kind != self.stderr {
             let first = String::from_utf8_lossy(&got.stderr).lines().next().unwrap_or("").to_string();
             let _ = write!(said, "stderr {}, want {} ({first}); ", kind.name(), self.stderr.name());
         }
@@ -139,6 +155,13 @@ impl Kind {
             (true, true) => "error and warning",
         }
     }
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(dir).map_or(Vec::new(), |entries| entries.flatten().map(|e| e.path()).collect());
+    files.sort();
+    files
 }
 
 /// Cases that are known to differ, with the reason: lines `NAME reason`, `#` comments.
@@ -225,7 +248,8 @@ mod tests {
     fn case(stdout: &str, status: i32, stderr: Kind) -> Case {
         let stdout = stdout.as_bytes().to_vec();
         let (name, script, options, args) = ("x".to_string(), PathBuf::new(), vec![], vec![]);
-        Case { name, script, options, args, stdout, status, refused: false, stderr }
+        let (messages, files) = (None, vec![]);
+        Case { name, script, options, args, stdout, status, refused: false, stderr, messages, files }
     }
 
     fn got(stdout: &str, status: i32, stderr: &str) -> Got {
@@ -245,6 +269,16 @@ mod tests {
         assert!(c
             .difference(&got("a\nb\n", 0, "WARNING: w\n"))
             .is_some_and(|d| d.contains("warning, want silent")));
+    }
+
+    #[test]
+    fn messages_count_to_the_byte_where_they_are_ours() {
+        let c = Case { messages: Some(b"WARNING: w\n".to_vec()), ..case("", 0, Kind::default()) };
+        assert_eq!(c.difference(&got("", 0, "WARNING: w\n")), None);
+        assert_eq!(
+            c.difference(&got("", 0, "WARNING: v\n")).as_deref(),
+            Some("stderr line 1: `WARNING: v` instead of `WARNING: w`")
+        );
     }
 
     #[test]
