@@ -328,10 +328,10 @@ pub fn case(seed: u64) -> Option<Case> {
     }
     let mut eval = Eval::default();
     let mut script = String::new();
-    for n in 0..FUNCTIONS.len() {
+    for (n, f) in FUNCTIONS.iter().enumerate() {
         let (text, code) = m.function(n);
         script += &text;
-        eval.functions.insert(FUNCTIONS[n].name, code);
+        eval.functions.insert(f.name, code);
         m.callable = n + 1;
     }
     let mut code = vec![S::Expr(E::Assign(E::Element("m", vec![E::Num(5)]).into(), "=", E::Num(6).into()))];

@@ -5,7 +5,9 @@
 type Found = Option<(usize, usize)>;
 
 /// A pattern and what finds it.
-pub const PATTERNS: [(&str, fn(&[u8]) -> Found); 9] = [
+pub type Pattern = (&'static str, fn(&[u8]) -> Found);
+
+pub const PATTERNS: [Pattern; 9] = [
     ("a", |s| first(s, |b| b == b'a').map(|i| (i, i + 1))),
     ("^b", |s| (s.first() == Some(&b'b')).then_some((0, 1))),
     ("c$", |s| (s.last() == Some(&b'c')).then(|| (s.len() - 1, s.len()))),
