@@ -2,7 +2,9 @@
 //! for what scripts see, one for storms of loading, killing and unloading.
 //! After every case the kernel's log must hold nothing that a sound module has no part in.
 
+mod aliases;
 mod device;
+mod library;
 mod scripts;
 mod storms;
 
@@ -107,6 +109,16 @@ fn the_module_keeps_its_word_in_kernel_6_12() {
 #[test]
 fn scripts_see_what_happens_in_kernel_6_12() {
     run("6.12", scripts::checks());
+}
+
+#[test]
+fn the_library_sees_kernel_6_1_as_it_is() {
+    run("6.1", [aliases::checks("6.1"), library::checks()].into_iter().flatten().collect());
+}
+
+#[test]
+fn the_library_sees_kernel_6_12_as_it_is() {
+    run("6.12", [aliases::checks("6.12"), library::checks()].into_iter().flatten().collect());
 }
 
 #[test]

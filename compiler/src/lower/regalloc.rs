@@ -63,8 +63,7 @@ impl Bankful<'_> {
                 self.taken.resize(at + 1, Vec::new());
             }
             for r in &self.ranges[(u.first + k) as usize] {
-                let n = self.taken[at].partition_point(|t| t.0 < r.0);
-                self.taken[at].insert(n, *r);
+                take(&mut self.taken[at], *r);
             }
             self.place[(u.first + k) as usize] = base + k;
         }
@@ -109,6 +108,17 @@ impl Bankful<'_> {
         self.put(u, base);
         Some(base)
     }
+}
+
+/// Adds a stretch to those in which a place is taken, which stay apart from each other: a parameter
+/// and the result of its function have one place, and both may be alive where an error leaves a `return`.
+fn take(taken: &mut Vec<(u32, u32)>, (mut from, mut to): (u32, u32)) {
+    let first = taken.partition_point(|t| t.1 < from);
+    let last = taken.partition_point(|t| t.0 <= to);
+    for t in taken.drain(first..last.max(first)) {
+        (from, to) = (from.min(t.0), to.max(t.1));
+    }
+    taken.insert(first, (from, to));
 }
 
 /// Gives every live register a place.
@@ -205,4 +215,22 @@ fn hints(body: &Body, bank: Bank) -> Vec<u32> {
         }
     }
     hint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::take;
+
+    #[test]
+    fn stretches_that_overlap_become_one() {
+        let mut t = Vec::new();
+        for r in [(10, 20), (30, 40), (0, 5), (12, 14)] {
+            take(&mut t, r);
+        }
+        assert_eq!(t, [(0, 5), (10, 20), (30, 40)]);
+        take(&mut t, (4, 11));
+        assert_eq!(t, [(0, 20), (30, 40)]);
+        take(&mut t, (20, 30));
+        assert_eq!(t, [(0, 40)]);
+    }
 }

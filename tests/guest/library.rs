@@ -1,0 +1,138 @@
+//! Functions of the library beside what the kernel itself says of the same
+//! things in /proc, and beside memory of known content.
+
+use super::{numbers, ok, prints, Check};
+
+pub fn checks() -> Vec<Check> {
+    vec![
+        Check::new("a process is as /proc shows it", TASK, |o| {
+                prints(o, "same\n")?;
+                o.stderr.is_empty().then_some(()).ok_or("stderr is not empty".to_string())
+            }),
+        Check::new(
+            "memory is read and written as it is",
+            "stap -g -w -c words /scripts/memory.stp >out 2>&1 || { cat out; exit 1; }\n\
+             grep -v '^piece\\|^name' out; grep '^piece\\|^name' out",
+            |o| prints(o, MEMORY),
+        ),
+        Check::new(
+            "the current process is the one that runs",
+            "cat >cur.stp <<'END'\n\
+             probe syscall.getppid { if (pid() == target() && execname() == \"call_cost\") {\n\
+             printf(\"ids %d %d %d %d %d\\n\", pid(), tid(), ppid(), pgrp(), sid())\n\
+             printf(\"ns %d %d %d %d %d %d %d %d %d\\n\", ns_pid(), ns_tid(), ns_ppid(), ns_pgrp(), ns_sid(), ns_uid(), ns_euid(), ns_gid(), ns_egid())\n\
+             printf(\"uids %d %d %d %d\\n\", uid(), euid(), gid(), egid())\n\
+             printf(\"names %s %s %s\\n\", execname(), pexecname() != \"\" ? \"parent\" : \"\", cmdline_str())\n\
+             printf(\"args %s|%s|%s|%s\\n\", cmdline_arg(0), cmdline_arg(1), cmdline_args(1, -1, \"+\"), env_var(\"WHO\"))\n\
+             printf(\"task %d %d %d %d\\n\", task_current() == pid2task(tid()), user_mode(), task_cpu(task_current()) == cpu(), uaddr() > 0)\n\
+             printf(\"exe %s\\n\", fullpath_struct_file(task_current(), current_exe_file()))\n\
+             printf(\"mem %d %d\\n\", proc_mem_size() == proc_mem_size(pid()), task_max_file_handles(task_current()) >= task_open_file_handles(task_current()))\n\
+             exit() } }\nEND\n\
+             cat >run <<'END'\nexport WHO=me\nexec call_cost 1 1 'two words'\nEND\n\
+             stap -c 'sh run' cur.stp >out; s=$?; cat out; exit $s",
+            |o| {
+                ok(o)?;
+                let ids = numbers(o, "ids")?;
+                let ns = numbers(o, "ns")?;
+                if ids[0] != ids[1] || ids[0] <= 1 || ids[2] <= 1 || ns[..5] != ids[..] || ns[5..] != [0; 4] {
+                    return Err("these are not the numbers of the process".into());
+                }
+                let out = o.out();
+                for line in
+                    ["uids 0 0 0 0", "names call_cost parent call_cost 1 1 two words", "args call_cost|1|1+1+two words|me", "task 1 0 1 1", "exe /usr/bin/call_cost", "mem 1 1"]
+                {
+                    if !out.lines().any(|l| l == line) {
+                        return Err(format!("no line `{line}`"));
+                    }
+                }
+                Ok(())
+            },
+        ),
+        Check::new(
+            "arguments of a function can be changed with -g",
+            "cat >short.stp <<'END'\n\
+             global calls\n\
+             probe kernel.function(\"vfs_write\") { if (pid() == target() && int_arg(3) == 12) { calls++; set_long_arg(3, 5) } }\n\
+             probe end { println(\"calls \", calls) }\nEND\n\
+             stap -g -c families short.stp 2>err; echo $?; grep -c 'write: Success' err",
+            |o| prints(o, "calls 1\n1\n1\n"),
+        ),
+        Check::new(
+            "commands, the kernel's log, its trace buffer and signals are reached",
+            "mount -t tracefs none /sys/kernel/tracing 2>/dev/null\n\
+             stap -g -e 'probe begin { system(\"echo from a shell >said\"); printk(6, \"stpvm says so\"); ftrace(\"into the trace\"); exit() }'\n\
+             await said 'from a shell'; cat said; dmesg | grep -c 'stpvm says so'; grep -c 'into the trace' /sys/kernel/tracing/trace\n\
+             stap -g -e 'probe syscall.getppid { if (execname() == \"call_cost\") { raise(12); exit() } }' -c 'call_cost 1 1'; echo $?",
+            |o| prints(o, "from a shell\n1\n1\n1\n"),
+        ),
+    ]
+}
+
+/// Both say it in the same words, line by line.
+const TASK: &str = r#"
+ulimit -S -n 777; ulimit -S -c 5; ulimit -S -f 100000; ulimit -S -s 4096; ulimit -S -l 77
+cd /usr; sleep 1000 9</lib.sh & p=$!
+until [ "$(cat /proc/$p/comm)" = sleep ] && grep -q '^State:.S' /proc/$p/status; do usleep 50000; done
+stap /scripts/task.stp $p >/tmp/ours 2>/tmp/err || { cat /tmp/err >&2; exit 1; }
+{
+	set -- $(cat /proc/$p/stat)
+	echo name sleep sleep
+	echo ids $1 $1 $4
+	echo ns_ids $1 $1
+	echo uids 0 0 0 0
+	echo gids 0 0 0 0
+	echo prio ${18} ${19}
+	echo state 1
+	echo start ${22}
+	set -- $(cat /proc/$p/statm)
+	echo memory $1 $4 $6
+	resident="$2 $3"
+	echo memory_pid 1111111
+	echo files $(ls /proc/$p/fd | wc -l)
+	echo fd9 $(readlink /proc/$p/fd/9) 0
+	echo cwd $(readlink /proc/$p/cwd)
+	limit() { sed -n "s/^Max $1  *\([0-9]*\|unlimited\) .*/\1/p" /proc/$p/limits; }
+	echo limits $(limit 'open files') $(limit 'open files') $(limit 'core file size') $(limit 'file size') \
+		$(limit 'locked memory') $(limit 'stack size') $(limit processes) $(limit 'pending signals') \
+		$(limit 'msgqueue size') $(limit 'nice priority') $(limit 'realtime priority')
+	echo unlimited -1 -1 -1 -1 -1 -1 -1
+	echo time 11111
+	echo blocked 00
+	echo ancestry 1 1
+	echo nobody 000 '[]' 000
+} >/tmp/theirs
+# a processor may hold back some pages before it adds them to the count that scripts can read
+near() { d=$(($1 - $2)); [ ${d#-} -le 64 ] || echo "$1 and $2 are not near" >&2; }
+set -- $(sed -n 's/^resident //p' /tmp/ours) $resident
+near $1 $3; near $2 $4
+# the load may change in between; its form does not
+grep -c '^load [0-9]*\.[0-9][0-9] [0-9]*\.[0-9][0-9] [0-9]*\.[0-9][0-9]$' /tmp/ours >/tmp/load
+grep -v '^load\|^resident' /tmp/ours >/tmp/ours.all
+kill $p
+diff /tmp/ours.all /tmp/theirs >&2 && [ $(cat /tmp/load) = 1 ] && echo same
+"#;
+
+/// What `words` holds, read through each function.
+const MEMORY: &str = "\
+signed -2 -2 -2 -2 -2 -2 -2 -2
+unsigned 65534 -2 254 65534 4294967294 -2 72623859790382856
+signed_error -2 -2 -2 -2 -2 -2 -2 -2
+unsigned_error 65534 -2 254 65534 4294967294 -2
+warn -2 -2 -2 -2 65534 -2
+nothing 00000000000000
+nothing_warn 000000
+errors 12
+buffer \"\\b\\a\\006\\005\\004\\003\\002\\001\" \"\\b\\a\\006\" 0x10
+text \"tab\\tquote\\\"end\" 1 1 1 1 1 1
+text_n tab tab tab tab tab tab tab \"tab\"... \"tab\"... \"tab\"...
+text_none none none none none 0x10 none none
+either \"tab\\tquote\\\"end\"
+utf16 h\u{e4}\u{df}\u{20ac}\u{1f600} none none \"h\\u00E4\\u00DF\\u20AC\\U0001F600\" \"h\\u00E4\\u00DF\\u20AC\\U0001F600\"
+utf32 h\u{e4}\u{df}\u{20ac}\u{1f600} none none \"h\\u00E4\\u00DF\\u20AC\\U0001F600\" \"h\\u00E4\\u00DF\\u20AC\\U0001F600\"
+kernel 107 25963 1852990827 1 1 1 1
+kernel_text kernel words|kernel words|kernel words|kernel|\"kernel words\"|\"kernel words\"|\"kernel\"|\"kernel\"|\"ker\"|none|0x10
+kernel_utf32 h\u{e4} none none \"h\\u00E4\" \"h\\u00E4\"
+kernel_utf16 \u{20ac}h none none \"\\u20ACh\" \"\\u20ACh\"
+piece A.BC.DEFG.HIJKLMNO.PQRSTUVW.XY.end
+name aBcdefGHI
+";
