@@ -158,6 +158,33 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "a variable of the kernel is watched by the processor",
+            "v=$(cat /proc/sys/kernel/panic); for n in 1 2 3; do echo \"echo $v >/proc/sys/kernel/panic\"; done >writes\n\
+             stap -c 'sh writes' -e 'global n probe kernel.data(\"panic_timeout\").write { n[execname()]++ }\n\
+             probe end { foreach (e in n) printf(\"%s %d\\n\", e, n[e]) }'",
+            |o| prints(o, "sh 3\n"),
+        ),
+        Check::new(
+            "a fifth hardware breakpoint is refused by name",
+            "w='probe kernel.data(\"panic_timeout\")'\n\
+             stap -e \"$w.write {next} $w.rw {next} $w.write {next} $w.rw {next} $w.write {next}\"",
+            |o| match String::from_utf8_lossy(&o.stderr).contains("all hardware breakpoints are in use") {
+                true => equal("status", o.status.unwrap_or(-1).into(), 1),
+                false => Err("it was not said that there are too many".into()),
+            },
+        ),
+        Check::new(
+            "performance events of the kernel are sampled",
+            "stap -c 'sleeper 50 1 0' -e 'global n, t probe perf.sw.context_switches.sample(1) { n[execname()]++ }\n\
+             probe perf.sw.cpu_clock.hz(200) { t++ }\n\
+             probe end { printf(\"switches %d\\nticks %d\\n\", n[\"sleeper\"], t > 5) }'",
+            |o| {
+                let switches = numbers(o, "switches")?[0];
+                equal("ticks", numbers(o, "ticks")?[0], 1)?;
+                if (50..150).contains(&switches) { Ok(()) } else { Err(format!("{switches} switches")) }
+            },
+        ),
+        Check::new(
             "returns pair with entries",
             "stap -DSTP_NO_OVERLOAD /scripts/returns.stp >out & await out armed\n\
              echo calls $(load_calls 1); kill -INT $!; wait $!; cat out",

@@ -103,10 +103,10 @@ enum im_kind {
 	IM_K_SYSEXIT,
 	IM_K_UENTRY, /* user probes: later */
 	IM_K_URETURN,
-	IM_K_PERF,
+	IM_K_PERF, /* addr = config, arg = period, arg2 = type | IM_PERF_FREQ */
 	IM_K_PROCFS_R,
 	IM_K_PROCFS_W,
-	IM_K_HWBREAK,
+	IM_K_HWBREAK, /* addr = data, arg = length, arg2 = 2: written, 3: read or written */
 	IM_K_NETFILTER,
 	IM_K_MAX
 };
@@ -114,6 +114,9 @@ enum im_kind {
 /* arg of IM_K_FENTRY */
 #define IM_AT_ANY  0 /* ftrace where it can, else kprobe */
 #define IM_AT_REGS 1 /* every machine register is needed: kprobe */
+
+/* in arg2 of IM_K_PERF: arg is samples per second */
+#define IM_PERF_FREQ (1ll << 32)
 
 struct im_probe {
 	u32 func;

@@ -12,7 +12,7 @@
 #include "attach.h"
 
 static const struct stpvm_source *const stpvm_sources[SRC_MAX] = {
-	[SRC_TIMER] = &stpvm_timer_source,   [SRC_PROFILE] = &stpvm_profile_source,
+	[SRC_TIMER] = &stpvm_timer_source,   [SRC_PERF] = &stpvm_perf_source,
 	[SRC_KPROBE] = &stpvm_kprobe_source, [SRC_RETURN] = &stpvm_return_source,
 	[SRC_FENTRY] = &stpvm_fentry_source, [SRC_SYSCALL] = &stpvm_syscall_source,
 	[SRC_TRACE] = &stpvm_trace_source,
@@ -23,7 +23,7 @@ static const struct stpvm_source *const stpvm_sources[SRC_MAX] = {
  * it goes before the kprobes; timers last, they are cheapest to take back.
  */
 static const u8 arm_order[SRC_MAX] = {
-	SRC_FENTRY, SRC_RETURN, SRC_KPROBE, SRC_SYSCALL, SRC_TRACE, SRC_PROFILE, SRC_TIMER,
+	SRC_FENTRY, SRC_RETURN, SRC_KPROBE, SRC_SYSCALL, SRC_TRACE, SRC_PERF, SRC_TIMER,
 };
 
 int stpvm_arm_all(struct stpvm_session *s)
@@ -87,7 +87,7 @@ int stpvm_refuse(struct stpvm_session *s, struct stpvm_probe *p, int err, const 
 	}
 	if (s->failed_probe == ~0u) {
 		s->failed_probe = p->index;
-		scnprintf(s->fail_text, sizeof(s->fail_text), "%s (error %d)", why, -err);
+		strscpy(s->fail_text, why, sizeof(s->fail_text));
 	}
 	return err;
 }

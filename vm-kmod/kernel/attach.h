@@ -26,7 +26,7 @@ struct stpvm_source {
 	void (*release)(struct stpvm_session *s);
 };
 
-extern const struct stpvm_source stpvm_timer_source, stpvm_profile_source;
+extern const struct stpvm_source stpvm_timer_source, stpvm_perf_source;
 extern const struct stpvm_source stpvm_kprobe_source, stpvm_return_source;
 extern const struct stpvm_source stpvm_fentry_source, stpvm_trace_source;
 extern const struct stpvm_source stpvm_syscall_source;

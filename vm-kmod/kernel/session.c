@@ -240,6 +240,8 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_TIMER:
 			continue;
 		case IM_K_PROFILE:
+		case IM_K_PERF:
+		case IM_K_HWBREAK:
 		case IM_K_FENTRY:
 		case IM_K_FRETURN:
 		case IM_K_KPROBE:

@@ -37,7 +37,7 @@
  *                           arming and disarming, which sleep.
  *   stpvm_load_lock (mutex) one LOAD at a time; owns the memory budget that
  *                           vmh_alloc charges.
- *   attach_profile.c: list_lock (mutex)   its list of counters.
+ *   attach_perf.c: list_lock (mutex)   its list of counters.
  *
  *   Probe context takes none of these, nor any lock of the kernel that might
  *   be held where the probe stands: a handler can run inside the scheduler,
@@ -126,7 +126,7 @@ struct stpvm_ring {
 
 enum stpvm_source_id {
 	SRC_TIMER,
-	SRC_PROFILE,
+	SRC_PERF,
 	SRC_KPROBE,
 	SRC_RETURN,
 	SRC_FENTRY,

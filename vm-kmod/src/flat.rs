@@ -232,6 +232,8 @@ pub mod kind {
     pub const TRACE: u16 = 9;
     pub const SYSENTER: u16 = 10;
     pub const SYSEXIT: u16 = 11;
+    pub const PERF: u16 = 14;
+    pub const HWBREAK: u16 = 17;
 }
 
 pub const F_HANDLER: u8 = 1;
@@ -242,6 +244,8 @@ pub const P_RETURN: u16 = 2;
 pub const P_OPTIONAL: u16 = 4;
 pub const P_ENTRY_ARGS: u16 = 8;
 pub const P_MAXINT: u16 = 16;
+/// In `arg2` of [`kind::PERF`]: `arg` is samples per second.
+pub const PERF_FREQ: i64 = 1 << 32;
 
 pub const G_INT: u8 = 0;
 pub const G_STR: u8 = 1;

@@ -6,7 +6,7 @@
 use super::names::glob;
 use super::target_api::{Query, Spec, Variant};
 use crate::syntax::ast::Literal;
-use crate::types::hir::Place;
+use crate::types::hir::{Period, Place};
 use std::sync::LazyLock;
 
 /// Component of a probe point, its argument known.
@@ -93,6 +93,18 @@ fn build() -> Vec<Pattern> {
     for suffix in ["", ".return", ".compat", ".compat.return"] {
         rows.push(format!("__syscall(string){suffix}"));
     }
+    let perf = "perf.type(number).config(number)";
+    for suffix in ["", ".sample(number)", ".hz(number)", ".counter(string)"] {
+        rows.push(format!("{perf}{suffix}"));
+    }
+    for suffix in ["", "(string)", "(string).counter(string)"] {
+        rows.push(format!("{perf}.process{suffix}"));
+    }
+    for access in ["write", "rw"] {
+        for what in ["(string)", "(number)", "(number).length(number)"] {
+            rows.push(format!("kernel.data{what}.{access}"));
+        }
+    }
     rows.sort();
     rows.iter().map(|r| parse(r)).collect()
 }
@@ -113,7 +125,7 @@ fn parse(row: &str) -> Pattern {
 }
 
 /// Every name that occurs in a pattern.
-const NAMES: [&str; 43] = [
+const NAMES: [&str; 51] = [
     "__syscall",
     "absolute",
     "begin",
@@ -121,6 +133,9 @@ const NAMES: [&str; 43] = [
     "callee",
     "callees",
     "compat",
+    "config",
+    "counter",
+    "data",
     "end",
     "error",
     "exported",
@@ -132,36 +147,40 @@ const NAMES: [&str; 43] = [
     "kernel",
     "kprobe",
     "label",
+    "length",
     "maxactive",
     "module",
     "ms",
     "msec",
     "nearest",
+    "netfilter",
     "never",
     "ns",
     "nsec",
+    "perf",
+    "process",
+    "procfs",
     "profile",
+    "python3",
     "randomize",
     "return",
+    "rw",
     "s",
+    "sample",
     "sec",
     "statement",
     "tick",
     "timer",
     "trace",
     "tracepoint",
+    "type",
     "us",
     "usec",
-    "process",
-    "procfs",
-    "netfilter",
-    "perf",
-    "python3",
+    "write",
 ];
 
 /// Families of SystemTap that are known by name, so that a script that uses one is told so.
-pub const UNSERVED: [&str; 9] =
-    ["process", "procfs", "netfilter", "perf", "python2", "python3", "java", "input", "kernel.data"];
+pub const UNSERVED: [&str; 7] = ["process", "procfs", "netfilter", "python2", "python3", "java", "input"];
 
 fn name_of(name: &str) -> &'static str {
     NAMES.iter().find(|n| **n == name).copied().unwrap_or("")
@@ -247,6 +266,8 @@ pub fn request(comps: &[Comp], hz: &dyn Fn() -> i64) -> Result<Request, String> 
             let random = if rest.is_empty() { 0 } else { number(2) };
             timer(unit, number(1), random, hz).and_then(place)
         }
+        ["perf", "type", "config", rest @ ..] => perf(number(1), number(2), rest, number(3)).and_then(place),
+        ["kernel", "data", rest @ ..] => data(comps, rest, number).and_then(place),
         ["kernel", "trace" | "tracepoint"] => Ok(Request::Target(Query::Tracepoint { pattern: string(1) })),
         [base @ ("kernel" | "module"), what, rest @ ..] => {
             let module = (*base == "module").then(|| string(0));
@@ -322,6 +343,45 @@ fn variant(
     })
 }
 
+/// Without `.sample` and `.hz`.
+const PERF_PERIOD: u64 = 1_000_000;
+
+fn perf(event: i64, config: i64, rest: &[&str], n: i64) -> Result<Place, String> {
+    let event = u32::try_from(event).map_err(|_| "perf type out of range".to_string())?;
+    let above_zero = |what: &str| match u64::try_from(n) {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err(format!("{what} must be greater than 0")),
+    };
+    let period = match rest {
+        [] => Period::Events(PERF_PERIOD),
+        ["sample"] => Period::Events(above_zero("sample period")?),
+        ["hz"] => Period::Hz(above_zero("frequency")?),
+        _ => return Err("perf events of one program, and counters read on demand, are not served by this version; perf.type(n).config(n) counts in the whole system".into()),
+    };
+    Ok(Place::Perf { event, config: config as u64, period })
+}
+
+fn data(comps: &[Comp], rest: &[&str], number: impl Fn(usize) -> i64) -> Result<Place, String> {
+    let (symbol, address) = match &comps[1].arg {
+        Some(Literal::String(s)) => (Some(s.to_string_lossy()), 0),
+        _ => (None, number(1) as u64),
+    };
+    // The processor watches 1, 2, 4 or 8 bytes; what lies between is widened.
+    let length = match rest {
+        ["length", _] => match number(2) {
+            n @ 1..=8 => (n as u8).next_power_of_two(),
+            n => return Err(format!("a hardware breakpoint watches 1 to 8 bytes, not {n}")),
+        },
+        _ => 1,
+    };
+    if address % u64::from(length) != 0 {
+        return Err(format!(
+            "the address of a hardware breakpoint of {length} bytes is a multiple of {length}"
+        ));
+    }
+    Ok(Place::Data { symbol, address, length, write_only: rest.last() == Some(&"write") })
+}
+
 fn timer(unit: &str, n: i64, random: i64, hz: &dyn Fn() -> i64) -> Result<Place, String> {
     if unit == "jiffies" {
         // Bounds: what an unsigned 32-bit jiffies counter can wait for.
@@ -377,8 +437,10 @@ mod tests {
                 .collect();
             assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
             let request = request(&comps, &|| 250);
-            let out_of_day = ["timer.s", "timer.hz"].iter().any(|t| pattern_text(p).starts_with(t));
-            assert!(request.is_ok() || out_of_day, "{}: {request:?}", pattern_text(p));
+            let text = pattern_text(p);
+            let refused =
+                ["timer.s", "timer.hz", ".process", ".counter", ".length"].iter().any(|t| text.contains(t));
+            assert!(request.is_ok() || refused, "{text}: {request:?}");
         }
     }
 
@@ -391,6 +453,28 @@ mod tests {
         assert_eq!(t("hz", 20_000).unwrap_err(), "interval value out of range (100000, 86400000000000)");
         assert_eq!(t("jiffies", 3), Ok(Request::Place(Place::Timer { ns: 12_000_000, random_ns: 0 })));
         assert_eq!(t("hz", 4), Ok(Request::Place(Place::Timer { ns: 250_000_000, random_ns: 0 })));
+    }
+
+    #[test]
+    fn watched_data_has_a_length_that_the_processor_knows() {
+        let at = |address, length| {
+            request(
+                &[
+                    comp("kernel", None),
+                    comp("data", Some(address)),
+                    comp("length", Some(length)),
+                    comp("write", None),
+                ],
+                &|| 250,
+            )
+        };
+        let place = |address, length| {
+            Ok(Request::Place(Place::Data { symbol: None, address, length, write_only: true }))
+        };
+        assert_eq!(at(0x1000, 3), place(0x1000, 4));
+        assert_eq!(at(0x1000, 8), place(0x1000, 8));
+        assert!(at(0x1000, 9).is_err());
+        assert!(at(0x1004, 8).is_err(), "not aligned");
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Symbol<'_> {
             && !self.name.starts_with("__cfi_")
             && !self.name.starts_with("__pfx_")
     }
+
+    /// A variable.
+    pub fn is_data(&self) -> bool {
+        matches!(self.letter, 'b' | 'B' | 'd' | 'D' | 'r' | 'R' | 'v' | 'V')
+    }
 }
 
 /// A list of symbols as its source wrote it.

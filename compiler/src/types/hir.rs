@@ -109,6 +109,15 @@ pub struct Probe {
     pub span: Span,
 }
 
+/// How often a performance event fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Period {
+    /// At every so many of them.
+    Events(u64),
+    /// So many times in a second.
+    Hz(u64),
+}
+
 /// Where a handler is attached. Addresses are looked up by the loader on the
 /// machine that runs it; names here are symbols.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -130,6 +139,19 @@ pub enum Place {
     /// `timer.profile` (`hz` None: every tick), `timer.profile.freq.hz(n)`.
     Profile {
         hz: Option<u64>,
+    },
+    /// `perf.type(n).config(n)`: at every `period`-th event, or so often in a second.
+    Perf {
+        event: u32,
+        config: u64,
+        period: Period,
+    },
+    /// `kernel.data(…)`: access to `length` bytes (1, 2, 4 or 8) at a variable or an address.
+    Data {
+        symbol: Option<String>,
+        address: u64,
+        length: u8,
+        write_only: bool,
     },
     /// Entry of a function: symbol, offset 0. `module` None: the kernel itself.
     /// `kprobe`: the script asked for `kprobe.function`, so no argument types.

@@ -5,26 +5,54 @@
 use std::collections::{HashMap, HashSet};
 use stp_compiler::bytecode::{Image, ResolvedPlace};
 use stp_compiler::target::symbols::{Symbol, Table};
-use stp_compiler::types::hir::Place;
-use stp_vm::flat::kind;
+use stp_compiler::types::hir::{Period, Place};
+use stp_vm::flat::{kind, PERF_FREQ};
+
+/// `arg2` of [`kind::HWBREAK`].
+const DATA_WRITTEN: i64 = 2;
+const DATA_ACCESSED: i64 = 3;
 
 /// What can't be found on this machine; one line each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct Unresolved(pub Vec<String>);
 
+/// What a symbol is to stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum What {
+    Function,
+    Variable,
+}
+
+impl What {
+    fn is(self, s: &Symbol<'_>) -> bool {
+        match self {
+            What::Function => s.is_function(),
+            What::Variable => s.is_data(),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            What::Function => "function",
+            What::Variable => "variable",
+        }
+    }
+}
+
 /// Addresses of the symbols that an image names.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    of: HashMap<(String, Option<String>), u64>,
+    of: HashMap<(What, String, Option<String>), u64>,
 }
 
 /// The symbol that a place names, if it names one.
-fn symbol(place: &Place) -> Option<(&str, Option<&str>)> {
+fn symbol(place: &Place) -> Option<(What, &str, Option<&str>)> {
     match place {
         Place::Function { symbol, module, absolute: None, .. } | Place::Return { symbol, module, .. } => {
-            Some((symbol, module.as_deref()))
+            Some((What::Function, symbol, module.as_deref()))
         }
+        Place::Data { symbol: Some(symbol), .. } => Some((What::Variable, symbol, None)),
         _ => None,
     }
 }
@@ -53,41 +81,43 @@ pub fn needs_symbols(image: &Image) -> bool {
 impl Addresses {
     /// Looks up all symbols of an image in one go. Optional probes may fail.
     pub fn find(image: &Image, table: &Table) -> Result<Addresses, Unresolved> {
-        let mut found: HashMap<(&str, Option<&str>), Vec<u64>> = HashMap::new();
+        let mut found: HashMap<(What, &str, Option<&str>), Vec<u64>> = HashMap::new();
         for p in &image.probes {
             if let Some(key) = symbol(&p.at) {
                 found.entry(key).or_default();
             }
         }
-        let names: HashSet<&str> = found.keys().map(|(name, _)| *name).collect();
+        let names: HashSet<&str> = found.keys().map(|(_, name, _)| *name).collect();
         let candidates: Box<dyn Iterator<Item = Symbol<'_>>> = if names.len() <= 4 {
             Box::new(names.into_iter().flat_map(|n| table.named(n)))
         } else {
             Box::new(table.iter())
         };
-        for s in candidates.filter(|s| s.is_function()) {
-            if let Some(v) = found.get_mut(&(s.name, s.module)) {
-                if !v.contains(&s.address) {
-                    v.push(s.address);
+        for s in candidates {
+            for what in [What::Function, What::Variable].into_iter().filter(|w| w.is(&s)) {
+                if let Some(v) = found.get_mut(&(what, s.name, s.module)) {
+                    if !v.contains(&s.address) {
+                        v.push(s.address);
+                    }
                 }
             }
         }
         let mut wrong = Vec::new();
         let mut of = HashMap::new();
         for p in &image.probes {
-            let Some((name, module)) = symbol(&p.at) else { continue };
+            let Some((what, name, module)) = symbol(&p.at) else { continue };
             let place = module.map_or("the kernel".to_string(), |m| format!("module {m}"));
-            let problem = match found[&(name, module)].as_slice() {
+            let problem = match found[&(what, name, module)].as_slice() {
                 [0] => Some(
                     "the addresses of kernel symbols are hidden from this user (sysctl kernel.kptr_restrict)"
                         .to_string(),
                 ),
                 [address] => {
-                    of.insert((name.to_string(), module.map(str::to_string)), *address);
+                    of.insert((what, name.to_string(), module.map(str::to_string)), *address);
                     None
                 }
-                [] => Some(format!("no function '{name}' in {place}")),
-                many => Some(format!("{} functions of {place} have the name '{name}'", many.len())),
+                [] => Some(format!("no {} '{name}' in {place}", what.text())),
+                many => Some(format!("{} {}s of {place} have the name '{name}'", many.len(), what.text())),
             };
             if let (Some(text), false) = (problem, p.optional) {
                 let line = format!("{}: {text}", p.pp);
@@ -106,8 +136,8 @@ impl Addresses {
     /// Numbers of a place. An optional probe whose symbol is not there gets address 0: the machine
     /// refuses to arm it, and counts that.
     pub fn resolve(&self, place: &Place) -> ResolvedPlace {
-        let of = |name: &str, module: &Option<String>| {
-            self.of.get(&(name.to_string(), module.clone())).copied().unwrap_or(0)
+        let of = |what, name: &str, module: &Option<String>| {
+            self.of.get(&(what, name.to_string(), module.clone())).copied().unwrap_or(0)
         };
         let kind_arg = |kind: u16, arg: i64| ResolvedPlace { kind, arg, ..ResolvedPlace::default() };
         match place {
@@ -122,13 +152,30 @@ impl Addresses {
                 kind::PROFILE,
                 hz.filter(|hz| *hz > 0).map_or(0, |hz| (1_000_000_000 / hz).max(1) as i64),
             ),
+            Place::Perf { event, config, period } => {
+                let (arg, flag) = match *period {
+                    Period::Events(n) => (n, 0),
+                    Period::Hz(n) => (n, PERF_FREQ),
+                };
+                ResolvedPlace {
+                    addr: *config,
+                    arg2: i64::from(*event) | flag,
+                    ..kind_arg(kind::PERF, i64::try_from(arg).unwrap_or(i64::MAX))
+                }
+            }
+            Place::Data { symbol, address, length, write_only } => ResolvedPlace {
+                addr: symbol.as_ref().map_or(*address, |s| of(What::Variable, s, &None)),
+                name: symbol.clone().unwrap_or_default(),
+                arg2: if *write_only { DATA_WRITTEN } else { DATA_ACCESSED },
+                ..kind_arg(kind::HWBREAK, i64::from(*length))
+            },
             Place::Function { symbol, absolute: Some(address), offset, .. } => ResolvedPlace {
                 addr: address.wrapping_add(*offset),
                 name: symbol.clone(),
                 ..kind_arg(kind::KPROBE, 0)
             },
             Place::Function { symbol, module, offset, absolute: None } => {
-                let addr = of(symbol, module);
+                let addr = of(What::Function, symbol, module);
                 let (kind, addr) = if *offset == 0 {
                     (kind::FENTRY, addr)
                 } else {
@@ -137,7 +184,7 @@ impl Addresses {
                 ResolvedPlace { addr, name: symbol.clone(), ..kind_arg(kind, 0) }
             }
             Place::Return { symbol, module, maxactive } => ResolvedPlace {
-                addr: of(symbol, module),
+                addr: of(What::Function, symbol, module),
                 name: symbol.clone(),
                 ..kind_arg(kind::FRETURN, maxactive.unwrap_or(0).into())
             },
@@ -215,6 +262,23 @@ mod tests {
     }
 
     #[test]
+    fn variables_are_found_as_such() {
+        let mut image = image(&[]);
+        for symbol in ["vfs_write", "vfs_read"] {
+            let mut probe = tests::image(&[(symbol, None, false)]).probes.remove(0);
+            probe.at = Place::Data { symbol: Some(symbol.into()), address: 0, length: 1, write_only: false };
+            image.probes.push(probe);
+        }
+        let table = Table::from_kallsyms(KALLSYMS.to_string());
+        let e = Addresses::find(&image, &table).unwrap_err();
+        assert_eq!(e.0.len(), 1, "{e}");
+        assert!(e.0[0].contains("no variable 'vfs_read' in the kernel"), "{e}");
+        image.probes.pop();
+        let p = Addresses::find(&image, &table).unwrap().resolve(&image.probes[0].at);
+        assert_eq!((p.kind, p.addr, p.arg, p.arg2), (kind::HWBREAK, 0xffffffff81000300, 1, 3));
+    }
+
+    #[test]
     fn optional_probes_may_be_missing() {
         assert_eq!(find(&[("gone", None, true), ("vfs_read", None, true)]), Ok(vec![0, 0xffffffff81000010]));
     }
@@ -233,6 +297,8 @@ mod tests {
         assert_eq!((p.kind, p.arg, p.arg2), (kind::TIMER, 5_000_000, 7));
         assert_eq!(a.resolve(&Place::Profile { hz: Some(100) }).arg, 10_000_000);
         assert_eq!(a.resolve(&Place::Profile { hz: None }).arg, 0);
+        let e = a.resolve(&Place::Perf { event: 1, config: 5, period: Period::Hz(50) });
+        assert_eq!((e.kind, e.addr, e.arg, e.arg2), (kind::PERF, 5, 50, PERF_FREQ | 1));
         let s = a.resolve(&Place::SyscallExit { nr: None, compat: true });
         assert_eq!((s.kind, s.arg, s.arg2), (kind::SYSEXIT, -1, 1));
     }
