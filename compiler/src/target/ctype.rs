@@ -1,6 +1,6 @@
 //! C types as scripts see them, whatever described them.
 //!
-//! In: a [`TypeSource`] (BTF now, DWARF beside it) that gives types one level
+//! In: a [`TypeSource`] (BTF, DWARF) that gives types one level
 //! at a time. Out: sizes, names as SystemTap prints them, members by name with
 //! their offsets through anonymous members, what a load of a value takes.
 //! Follows references with a bound, so that a damaged description (a typedef
@@ -153,6 +153,10 @@ pub trait TypeSource {
     fn base_type(&self, name: &str) -> Option<TypeRef>;
     /// Names and values of an enumeration.
     fn enumerators(&self, ty: TypeRef) -> Result<Vec<(&str, i64)>, TypeError>;
+    /// The definition of a record that is only declared here: where else it is described, and as what.
+    fn complete(&self, _kind: RecordKind, _name: &str) -> Option<(&dyn TypeSource, TypeRef)> {
+        None
+    }
     /// Bytes of a pointer.
     fn pointer_size(&self) -> u64 {
         8

@@ -1,0 +1,326 @@
+//! What a unit has of code: functions, instances inlined into them, labels,
+//! calls. And where these are over all units, by pattern.
+//!
+//! In: units, patterns. Out: [`Instance`]s in the order of addresses. One walk
+//! through a unit notes all; variables and types are left for those who ask.
+
+use super::{Debuginfo, Die, Entry, Result, Unit};
+use crate::target::dwarf::types::NameKind;
+use crate::target::glob;
+use gimli::AttributeValue;
+use std::collections::{BTreeSet, HashMap};
+
+/// A function as a unit describes it.
+#[derive(Clone, Debug)]
+pub(super) struct Sub {
+    pub die: Die,
+    /// What it is an instance or the definition of.
+    pub origin: Option<Die>,
+    pub name: &'static str,
+    pub ranges: Vec<(u64, u64)>,
+    /// First instruction; `None`: no code of its own.
+    pub entry: Option<u64>,
+}
+
+/// Something at an address inside a function.
+#[derive(Clone, Debug)]
+pub(super) struct Inside {
+    pub die: Die,
+    /// Of an inlined instance or a call: the function meant, where that is known.
+    pub origin: Option<Die>,
+    /// Of a label.
+    pub name: &'static str,
+    pub pc: u64,
+    /// Index of the function in [`Code::subs`].
+    pub within: usize,
+}
+
+/// What one walk through a unit finds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Code {
+    pub subs: Vec<Sub>,
+    pub inlined: Vec<Inside>,
+    pub labels: Vec<Inside>,
+    pub calls: Vec<Inside>,
+}
+
+/// A place in code that has a name: a function, an inlined instance of one, a label in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    pub name: String,
+    /// The entry whose variables are in scope: function or inlined instance.
+    pub die: Die,
+    pub pc: u64,
+    pub inlined: bool,
+    /// Where it is declared: path as the unit's file table has it, and line.
+    pub file: String,
+    pub line: u64,
+    pub label: Option<String>,
+}
+
+/// The address at which an entry with code begins.
+pub(super) fn entry_pc(unit: &Unit, e: &Entry, ranges: &[(u64, u64)]) -> Option<u64> {
+    let first = ranges.first().map(|r| r.0);
+    match e.attr_value(gimli::DW_AT_entry_pc).ok()? {
+        // DWARF 5: an offset from the base address
+        Some(v @ (AttributeValue::Addr(_) | AttributeValue::DebugAddrIndex(_))) => unit.address(v).or(first),
+        Some(v) => {
+            let base = e.attr_value(gimli::DW_AT_low_pc).ok().flatten().and_then(|v| unit.address(v));
+            v.udata_value().and_then(|o| base.or(first)?.checked_add(o)).or(first)
+        }
+        None => first,
+    }
+    .filter(|_| first.is_some())
+}
+
+impl Unit {
+    pub(super) fn code(&self) -> &Code {
+        self.code.get_or_init(|| {
+            let mut code = Code::default();
+            // what a damaged unit has before the damage is kept
+            let _ = self.walk(&mut code);
+            let named: HashMap<Die, &'static str> =
+                code.subs.iter().filter(|s| !s.name.is_empty()).map(|s| (s.die, s.name)).collect();
+            for s in &mut code.subs {
+                if let (true, Some(o)) = (s.name.is_empty(), s.origin) {
+                    s.name = named.get(&o).copied().unwrap_or("");
+                }
+            }
+            code
+        })
+    }
+
+    fn walk(&self, code: &mut Code) -> Result<()> {
+        let mut cursor = self.unit.entries();
+        let mut depth = 0isize;
+        // functions around the cursor: depth and index
+        let mut around: Vec<(isize, usize)> = Vec::new();
+        while let Some((delta, e)) = cursor.next_dfs()? {
+            depth += delta;
+            while around.last().is_some_and(|(d, _)| *d >= depth) {
+                around.pop();
+            }
+            let origin =
+                |name| -> Result<Option<Die>> { Ok(e.attr_value(name)?.and_then(|v| self.reference(&v))) };
+            let within = around.last().map(|a| a.1);
+            match e.tag() {
+                gimli::DW_TAG_subprogram => {
+                    if e.attr(gimli::DW_AT_declaration)?.is_some() {
+                        continue;
+                    }
+                    let ranges = self.ranges(e);
+                    let entry = entry_pc(self, e, &ranges);
+                    let from = match origin(gimli::DW_AT_abstract_origin)? {
+                        Some(o) => Some(o),
+                        None => origin(gimli::DW_AT_specification)?,
+                    };
+                    let name = e.attr_value(gimli::DW_AT_name)?.and_then(|v| self.string(v)).unwrap_or("");
+                    around.push((depth, code.subs.len()));
+                    code.subs.push(Sub { die: self.die(e.offset()), origin: from, name, ranges, entry });
+                }
+                gimli::DW_TAG_inlined_subroutine => {
+                    let (Some(within), Some(of)) = (within, origin(gimli::DW_AT_abstract_origin)?) else {
+                        continue;
+                    };
+                    if let Some(pc) = entry_pc(self, e, &self.ranges(e)) {
+                        let die = self.die(e.offset());
+                        code.inlined.push(Inside { die, origin: Some(of), name: "", pc, within });
+                    }
+                }
+                gimli::DW_TAG_label => {
+                    let low = e.attr_value(gimli::DW_AT_low_pc)?.and_then(|v| self.address(v));
+                    let (Some(within), Some(pc)) = (within, low) else { continue };
+                    let of = origin(gimli::DW_AT_abstract_origin)?;
+                    let name = match (e.attr_value(gimli::DW_AT_name)?, of) {
+                        (Some(v), _) => self.string(v),
+                        (None, Some(o)) => {
+                            self.entry(o)?.attr_value(gimli::DW_AT_name)?.and_then(|v| self.string(v))
+                        }
+                        (None, None) => None,
+                    };
+                    let die = self.die(e.offset());
+                    code.labels.push(Inside { die, origin: of, name: name.unwrap_or(""), pc, within });
+                }
+                gimli::DW_TAG_call_site | gimli::DW_TAG_GNU_call_site => {
+                    let target = match origin(gimli::DW_AT_call_origin)? {
+                        Some(o) => Some(o),
+                        None => origin(gimli::DW_AT_abstract_origin)?,
+                    };
+                    let at = match e.attr_value(gimli::DW_AT_call_return_pc)? {
+                        Some(v) => Some(v),
+                        None => e.attr_value(gimli::DW_AT_low_pc)?,
+                    };
+                    let pc = at.and_then(|v| self.address(v)).unwrap_or(0);
+                    if let (Some(within), Some(_)) = (within, target) {
+                        let die = self.die(e.offset());
+                        code.calls.push(Inside { die, origin: target, name: "", pc, within });
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Debuginfo {
+    /// Where an entry, or what it is an instance of, is declared.
+    pub fn declared(&self, die: Die) -> Result<(String, u64)> {
+        let line = self.attribute(die, gimli::DW_AT_decl_line)?.and_then(|(_, v)| v.udata_value());
+        let file = match self.attribute(die, gimli::DW_AT_decl_file)? {
+            Some((unit, v)) => {
+                let number = match v {
+                    AttributeValue::FileIndex(n) => Some(n),
+                    v => v.udata_value(),
+                };
+                number.map_or(String::new(), |n| unit.file_path(n))
+            }
+            None => String::new(),
+        };
+        Ok((file, line.unwrap_or(0)))
+    }
+
+    fn instance(&self, die: Die, pc: u64, inlined: bool) -> Result<Instance> {
+        let (file, line) = self.declared(die)?;
+        let name = self.name_of(die)?.to_owned();
+        Ok(Instance { name, die, pc, inlined, file, line, label: None })
+    }
+
+    /// Instances in one unit of functions whose name matches.
+    fn instances_in(&self, unit: &Unit, pattern: &str, out: &mut Vec<Instance>) -> Result<()> {
+        let code = unit.code();
+        let mut names: HashMap<Die, bool> = HashMap::new();
+        let mut matches = |die: Die, name: &'static str| -> Result<bool> {
+            if let Some(known) = names.get(&die) {
+                return Ok(*known);
+            }
+            let name = if name.is_empty() { self.name_of(die)? } else { name };
+            let fits = glob::matches(pattern, name);
+            names.insert(die, fits);
+            Ok(fits)
+        };
+        for s in &code.subs {
+            if let (Some(pc), true) = (s.entry, matches(s.die, s.name)?) {
+                out.push(self.instance(s.die, pc, false)?);
+            }
+        }
+        for i in &code.inlined {
+            if let (Some(o), true) = (i.origin, matches(i.origin.unwrap_or(i.die), "")?) {
+                let mut one = self.instance(i.die, i.pc, true)?;
+                // the instance has the place of its function
+                (one.file, one.line) = self.declared(o)?;
+                out.push(one);
+            }
+        }
+        Ok(())
+    }
+
+    /// Functions with code and inlined instances, by name or pattern, by address.
+    pub fn instances(&self, pattern: &str) -> Result<Vec<Instance>> {
+        let mut out = Vec::new();
+        if !glob::is_pattern(pattern) {
+            if let Some(found) = self.quickly(pattern)? {
+                return Ok(found);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for die in self.indexed(NameKind::Function, pattern) {
+            let unit = self.unit_of(die)?;
+            if seen.insert(unit.at) {
+                self.instances_in(&unit, pattern, &mut out)?;
+            }
+        }
+        out.sort_by_key(|i| (i.pc, i.inlined, i.die));
+        out.dedup();
+        Ok(out)
+    }
+
+    /// Where the symbol table leads to the unit, and the function is of the unit's own file (so that
+    /// no other unit has a copy or an instance), there is no need to know all units.
+    fn quickly(&self, name: &str) -> Result<Option<Vec<Instance>>> {
+        let named = |s: &&super::ElfSymbol| s.is_function && s.name.split('.').next() == Some(name);
+        let mut seen = BTreeSet::new();
+        let mut out = Vec::new();
+        for s in self.symbols().iter().filter(named) {
+            let Some(unit) = self.unit_at(s.address)? else { return Ok(None) };
+            if seen.insert(unit.at) {
+                self.instances_in(&unit, name, &mut out)?;
+            }
+        }
+        let header = |i: &Instance| i.file.ends_with(".h") || i.file.is_empty();
+        if out.is_empty() || out.iter().any(header) {
+            return Ok(None);
+        }
+        out.sort_by_key(|i| (i.pc, i.inlined, i.die));
+        out.dedup();
+        Ok(Some(out))
+    }
+
+    /// The function (its own code) that holds an address; inlined instances are looked into only by
+    /// [`super::scope`].
+    pub fn function_at(&self, pc: u64) -> Result<Option<Instance>> {
+        let Some(unit) = self.unit_at(pc)? else { return Ok(None) };
+        let code = unit.code();
+        let holds = |s: &&Sub| s.ranges.iter().any(|r| (r.0..r.1).contains(&pc));
+        match code.subs.iter().filter(|s| s.entry.is_some()).find(holds) {
+            Some(s) => self.instance(s.die, s.entry.unwrap_or(pc), false).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Labels that match, in the functions given.
+    pub fn labels(&self, functions: &[Instance], pattern: &str) -> Result<Vec<Instance>> {
+        let mut out = Vec::new();
+        for f in functions {
+            let unit = self.unit_of(f.die)?;
+            let code = unit.code();
+            for l in &code.labels {
+                let of = code.subs[l.within].die == f.die;
+                if of && !l.name.is_empty() && glob::matches(pattern, l.name) {
+                    let (_, line) = self.declared(l.die)?;
+                    let label = Some(l.name.to_owned());
+                    out.push(Instance { pc: l.pc, line, label, ..f.clone() });
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// Functions that the given ones call directly, or that were inlined into them, by pattern; and
+    /// those called by these, down to `depth`.
+    pub fn callees(&self, functions: &[Instance], pattern: &str, depth: u32) -> Result<Vec<Instance>> {
+        let mut out: Vec<Instance> = Vec::new();
+        let mut level: Vec<Instance> = functions.to_vec();
+        let mut seen: BTreeSet<Die> = BTreeSet::new();
+        for _ in 0..depth.clamp(1, 16) {
+            let mut next: Vec<Instance> = Vec::new();
+            for f in &level {
+                let unit = self.unit_of(f.die)?;
+                let code = unit.code();
+                let mine = |i: &&Inside| code.subs[i.within].die == f.die;
+                for i in code.inlined.iter().filter(mine) {
+                    if glob::matches(pattern, self.name_of(i.die)?) && seen.insert(i.die) {
+                        next.push(self.instance(i.die, i.pc, true)?);
+                    }
+                }
+                let targets: BTreeSet<Die> =
+                    code.calls.iter().filter(mine).filter_map(|c| c.origin).collect();
+                for target in targets {
+                    let name = self.name_of(target)?;
+                    if !glob::matches(pattern, name) {
+                        continue;
+                    }
+                    for t in self.instances(name)?.into_iter().filter(|t| !t.inlined) {
+                        if seen.insert(t.die) {
+                            next.push(t);
+                        }
+                    }
+                }
+            }
+            out.extend(next.iter().cloned());
+            level = next;
+        }
+        out.sort_by_key(|i| (i.pc, i.inlined, i.die));
+        Ok(out)
+    }
+}
