@@ -10,6 +10,7 @@ use crate::resolve::target_var::KernelTarget;
 use crate::resolve::world::World;
 use crate::syntax::ast::Script;
 use crate::syntax::{self, MacroTable, ParseContext};
+use crate::target::debugfiles::DebugOptions;
 use crate::target::kernel::Kernel;
 use crate::types::{self, hir::Program};
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub struct Options {
     pub kernel_release: Option<String>,
     /// Root of the files of the traced machine (`--sysroot`, default `/`).
     pub sysroot: Option<PathBuf>,
+    /// `-d`, `-r DIR`, and where tables of debuginfo are kept.
+    pub debug: DebugOptions,
     /// `-m NAME`: name of the session.
     pub name: Option<String>,
     /// What earlier runs have left; by default nothing is read or kept.
@@ -122,7 +125,8 @@ fn context<'a>(
 
 impl Compilation {
     pub fn new(options: Options) -> Self {
-        let target = KernelTarget::new(options.kernel_release.as_deref(), options.sysroot.as_deref());
+        let target =
+            KernelTarget::new(options.kernel_release.as_deref(), options.sysroot.as_deref(), &options.debug);
         Self {
             options,
             sources: SourceMap::default(),

@@ -485,6 +485,13 @@ impl TypeSource for Btf {
         })
     }
 
+    fn pointer_to(&self, to: TypeRef) -> Option<TypeRef> {
+        (1..self.count()).find_map(|id| {
+            let raw = self.raw(id).ok()??;
+            (raw.kind == kind::PTR && u64::from(raw.word) == to.0).then_some(TypeRef(id.into()))
+        })
+    }
+
     fn members(&self, ty: TypeRef) -> Result<Vec<Member<'_>>, TypeError> {
         let ty = self.untag(ty)?;
         let raw = match self.raw(Self::id(ty)?)? {

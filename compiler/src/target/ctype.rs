@@ -142,7 +142,7 @@ pub enum TypeError {
 }
 
 /// A description of types that can be asked one level at a time.
-pub trait TypeSource {
+pub trait TypeSource: fmt::Debug {
     fn get(&self, ty: TypeRef) -> Result<CType<'_>, TypeError>;
     /// Of a struct or union; an error for anything else.
     fn members(&self, ty: TypeRef) -> Result<Vec<Member<'_>>, TypeError>;
@@ -157,6 +157,8 @@ pub trait TypeSource {
     fn complete(&self, _kind: RecordKind, _name: &str) -> Option<(&dyn TypeSource, TypeRef)> {
         None
     }
+    /// Some pointer type to that one, where the source has any.
+    fn pointer_to(&self, to: TypeRef) -> Option<TypeRef>;
     /// Bytes of a pointer.
     fn pointer_size(&self) -> u64 {
         8
@@ -401,5 +403,38 @@ fn strip_qualifiers<S: TypeSource + ?Sized>(src: &S, mut ty: TypeRef) -> Option<
 impl fmt::Display for TypeRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]", self.0)
+    }
+}
+
+impl<S: TypeSource + ?Sized> TypeSource for std::sync::Arc<S> {
+    fn get(&self, ty: TypeRef) -> Result<CType<'_>, TypeError> {
+        (**self).get(ty)
+    }
+    fn members(&self, ty: TypeRef) -> Result<Vec<Member<'_>>, TypeError> {
+        (**self).members(ty)
+    }
+    fn record(&self, kind: RecordKind, name: &str) -> Option<TypeRef> {
+        (**self).record(kind, name)
+    }
+    fn enumeration(&self, name: &str) -> Option<TypeRef> {
+        (**self).enumeration(name)
+    }
+    fn typedef(&self, name: &str) -> Option<TypeRef> {
+        (**self).typedef(name)
+    }
+    fn base_type(&self, name: &str) -> Option<TypeRef> {
+        (**self).base_type(name)
+    }
+    fn enumerators(&self, ty: TypeRef) -> Result<Vec<(&str, i64)>, TypeError> {
+        (**self).enumerators(ty)
+    }
+    fn complete(&self, kind: RecordKind, name: &str) -> Option<(&dyn TypeSource, TypeRef)> {
+        (**self).complete(kind, name)
+    }
+    fn pointer_to(&self, to: TypeRef) -> Option<TypeRef> {
+        (**self).pointer_to(to)
+    }
+    fn pointer_size(&self) -> u64 {
+        (**self).pointer_size()
     }
 }

@@ -67,6 +67,11 @@ impl Kernel {
         self.running
     }
 
+    /// Root of the traced machine's files.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A file of the traced machine.
     pub fn path(&self, absolute: &str) -> PathBuf {
         self.root.join(absolute.trim_start_matches('/'))
@@ -189,7 +194,7 @@ pub fn btf_of_elf(path: &Path) -> Result<Btf, BtfError> {
 }
 
 /// Finds the GNU build id in a stretch of ELF notes.
-fn note_build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn note_build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
     loop {
         let word =
             |n: usize| Some(u32::from_le_bytes(notes.get(4 * n..4 * n + 4)?.try_into().ok()?) as usize);

@@ -7,6 +7,7 @@
 
 pub mod btf;
 pub mod ctype;
+pub mod debugfiles;
 pub mod dwarf;
 pub mod glob;
 pub mod kernel;

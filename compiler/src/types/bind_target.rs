@@ -56,8 +56,8 @@ impl Binder<'_, '_> {
     pub(super) fn target_expr(&mut self, e: &ast::Expr, scope: &mut Scope) -> Expr {
         let span = e.span;
         match &e.kind {
-            ast::ExprKind::Target(var) => self.target_var(var, Access::Read, scope),
-            ast::ExprKind::AddressOf(var) => self.target_var(var, Access::AddressOf, scope),
+            ast::ExprKind::Target(var) => self.snapshot(e, var, Access::Read, scope),
+            ast::ExprKind::AddressOf(var) => self.snapshot(e, var, Access::AddressOf, scope),
             ast::ExprKind::Defined(inner) => {
                 let defined = self.is_defined(inner, scope);
                 untyped(ExprKind::Number(i64::from(defined)), span)
@@ -146,6 +146,32 @@ impl Binder<'_, '_> {
 
     fn context_is_guru(&self, unit: UnitId) -> bool {
         self.world.options.guru || self.world.units[unit].library
+    }
+
+    /// A target variable; at a return what it was when the function was entered (stapprobes, MORE ON
+    /// RETURN PROBES). Arguments in registers are kept by the machine; what takes a look at memory
+    /// is computed at the entry, as `@entry` would.
+    fn snapshot(&mut self, e: &ast::Expr, var: &TargetVar, access: Access, scope: &mut Scope) -> Expr {
+        let value = self.target_var(var, access, scope);
+        let TargetBase::Name(name) = &var.base else { return value };
+        let returns = scope.target.as_ref().is_some_and(|t| t.entry.is_some());
+        if !returns || matches!(name.as_str(), "$return" | "$$return") {
+            return value;
+        }
+        if !self.world.units[scope.unit].library {
+            let text = String::from_utf8_lossy(self.world.map.slice(e.span)).into_owned();
+            let message = format!("confusing usage, value is captured as @entry({text}) in .return probe");
+            self.world.warning("captured-at-entry", message, e.span);
+        }
+        // an index that a script computes is known at the return only
+        let fixed = |s: &PathStep| match s {
+            PathStep::Element(e) => matches!(e.kind, ast::ExprKind::Number(_)),
+            PathStep::Field(_) => true,
+        };
+        if reads_machine(&value) && var.path.iter().all(fixed) {
+            return self.entry(e, e.span, scope);
+        }
+        value
     }
 
     /// A target variable. Operands (indexes, the value of a cast) are shown to
@@ -326,6 +352,14 @@ impl Binder<'_, '_> {
             needs: StatNeeds::default(),
         })
     }
+}
+
+/// Does the value depend on memory, or on registers that change while a function runs?
+fn reads_machine(e: &Expr) -> bool {
+    let own = matches!(e.kind, ExprKind::Load { .. } | ExprKind::Register { .. } | ExprKind::Helper { .. });
+    let mut found = own;
+    walk::parts(e, &mut |p| found = found || reads_machine(p));
+    found
 }
 
 /// Puts `value` where `e` reads the local `t`: in place if that is once, else

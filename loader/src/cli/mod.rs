@@ -95,6 +95,10 @@ pub struct Invocation {
     pub file_size: Option<(u64, u32)>,
     pub timing: bool,
     pub release: Option<String>,
+    /// `-r DIR`
+    pub build: Option<PathBuf>,
+    /// `-d`
+    pub objects: Vec<PathBuf>,
     pub runtime: Runtime,
     /// `--stpvm-module`
     pub module: Option<PathBuf>,
@@ -312,6 +316,9 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
     if suppress_time_limits && !guru {
         return usage("ERROR: --suppress-time-limits requires guru mode (-g)");
     }
+    let release =
+        one("release").or_else(|| std::env::var("SYSTEMTAP_RELEASE").ok().filter(|r| !r.is_empty()));
+    let (release, build) = build_directory(release)?;
     let output = one("output");
     let file_size = one("filesize").map(|s| file_size(&s)).transpose()?;
     if file_size.is_some() && output.is_none() {
@@ -341,7 +348,9 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
         bulk: m.get_flag("bulk"),
         file_size,
         timing: m.get_flag("timing"),
-        release: one("release").or_else(|| std::env::var("SYSTEMTAP_RELEASE").ok().filter(|r| !r.is_empty())),
+        release,
+        build,
+        objects: all("object").into_iter().map(PathBuf::from).collect(),
         runtime: match one("runtime").as_deref() {
             None => Runtime::Auto,
             Some("kernel") => Runtime::Kernel,
@@ -372,6 +381,20 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
         },
         notes,
     })
+}
+
+/// `-r DIR`: the release that was built there, and the directory.
+fn build_directory(release: Option<String>) -> Result<(Option<String>, Option<PathBuf>), UsageError> {
+    let Some(dir) = release.as_deref().filter(|r| r.starts_with('/')).map(PathBuf::from) else {
+        return Ok((release, None));
+    };
+    match std::fs::read_to_string(dir.join("include/config/kernel.release")) {
+        Ok(text) => Ok((Some(text.trim().to_string()), Some(dir))),
+        Err(e) => usage(format!(
+            "ERROR: {} is no kernel build directory (include/config/kernel.release: {e})",
+            dir.display()
+        )),
+    }
 }
 
 /// Options that we do not have end here; the notes are about those that do nothing.

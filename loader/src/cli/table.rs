@@ -116,7 +116,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("timing", Some('t'), None, "print how often each probe ran and what it took, at the end"),
     opt("list", Some('l'), None, "list probe points that match").value("PROBE"),
     opt("listvars", Some('L'), None, "list probe points that match, and their variables").value("PROBE"),
-    opt("release", Some('r'), None, "compile for kernel RELEASE, instead of the running one").value("RELEASE"),
+    opt("release", Some('r'), None, "compile for kernel RELEASE, or for that of the build directory DIR, instead of the running one").value("RELEASE|DIR"),
     opt("runtimedir", Some('R'), None, "directory of the runtime sources")
         .value("DIR")
         .harmless("the machine is built into stap and its module; there are no runtime sources"),
@@ -145,7 +145,7 @@ pub const OPTIONS: &[Opt] = &[
         .harmless("parameters are found from the calling convention or the debuginfo's own lists"),
     opt("checkversion", None, Some("check-version"), "warn of version dependent constructs")
         .harmless("there is one version of the language so far"),
-    opt("object", Some('d'), None, "add unwind and symbol data of OBJECT").value("OBJECT").repeat().harmless(SYMBOLS),
+    opt("object", Some('d'), None, "look for debuginfo in OBJECT first: a file, or a directory of such files").value("OBJECT").repeat(),
     opt("ldd", None, Some("ldd"), "add symbol data of shared libraries").harmless(SYMBOLS),
     opt("allmodules", None, Some("all-modules"), "add symbol data of all loaded modules").harmless(SYMBOLS),
     opt("tmpdir", None, Some("tmpdir"), "name of the temporary directory")

@@ -15,6 +15,7 @@ use figures::{count, memory, Pass};
 use report::Report;
 use std::io::{self, Read, Write};
 use stp_compiler::driver::{Compilation, Failed, Input, Options};
+use stp_compiler::target::debugfiles::DebugOptions;
 use stp_compiler::types::print::print as print_program;
 
 /// Runs `stap` with these arguments (without the program's name); the exit status.
@@ -71,6 +72,10 @@ fn options(i: &Invocation) -> Options {
         privilege: i.privilege.unwrap_or_default(),
         kernel_release: i.release.clone(),
         sysroot: i.sysroot.clone(),
+        debug: DebugOptions {
+            objects: i.objects.clone(),
+            build: i.build.clone(),
+        },
         name: Some(i.name.clone().unwrap_or_else(|| format!("stap_{}", std::process::id()))),
         cache: cache::of_user(i.cache),
         has_target: i.command.is_some() || i.target.is_some(),

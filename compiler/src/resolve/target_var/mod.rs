@@ -1,4 +1,5 @@
 //! The traced machine as `resolve` asks it: [`KernelTarget`] answers from BTF,
+//! debuginfo,
 //! symbol lists and the table of system calls.
 //!
 //! In: probe points and target variables. Out: places and expressions
@@ -6,8 +7,11 @@
 //! when a script first needs them. Never evaluates a script's expressions.
 //!
 //! `places` finds places, `variable` and `walk` make expressions, `pretty`
-//! makes the text forms (`$$parms`, `$x$`).
+//! makes the text forms (`$$parms`, `$x$`); `debug_places` and `debug` do the
+//! same where debuginfo is installed.
 
+mod debug;
+mod debug_places;
 mod params;
 mod places;
 mod pretty;
@@ -22,10 +26,12 @@ use crate::diag::{Diagnostic, Span, Stage};
 use crate::syntax::ast;
 use crate::target::btf::{kind, Btf};
 use crate::target::ctype::TypeSource;
+use crate::target::debugfiles::{DebugFiles, DebugOptions};
 use crate::target::kernel::Kernel;
 use crate::target::symbols::Symbols;
 use crate::target::syscalls::Syscall;
 use crate::types::hir;
+use debug::DebugPlace;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,6 +43,7 @@ use std::sync::Arc;
 pub struct KernelTarget {
     kernel: Kernel,
     symbols: Symbols,
+    files: DebugFiles,
     /// What each handle of a [`TargetPlace`] stands for.
     found: RefCell<Vec<Rc<Found>>>,
     modules: RefCell<HashMap<String, Option<Arc<Btf>>>>,
@@ -47,10 +54,13 @@ pub struct KernelTarget {
 enum Found {
     Function {
         symbol: String,
+        module: Option<String>,
         /// Types of the function, where the source has them.
         btf: Option<Arc<Btf>>,
         returns: bool,
     },
+    /// Found in debuginfo.
+    Debug(DebugPlace),
     Tracepoint {
         name: String,
         btf: Arc<Btf>,
@@ -67,12 +77,19 @@ enum Found {
 
 impl KernelTarget {
     /// The kernel of that release, or the running one; files are looked up below the root.
-    pub fn new(release: Option<&str>, sysroot: Option<&Path>) -> Self {
-        Self::of(Kernel::new(release, sysroot))
+    pub fn new(release: Option<&str>, sysroot: Option<&Path>, debug: &DebugOptions) -> Self {
+        Self::of(Kernel::new(release, sysroot), debug)
     }
 
-    pub fn of(kernel: Kernel) -> Self {
-        Self { kernel, symbols: Symbols::default(), found: RefCell::default(), modules: RefCell::default() }
+    pub fn of(kernel: Kernel, debug: &DebugOptions) -> Self {
+        let files = DebugFiles::new(&kernel, debug);
+        Self {
+            kernel,
+            symbols: Symbols::default(),
+            files,
+            found: RefCell::default(),
+            modules: RefCell::default(),
+        }
     }
 
     pub fn kernel(&self) -> &Kernel {
@@ -106,8 +123,12 @@ impl KernelTarget {
 
     /// An error whose remedy is the kernel's debuginfo.
     fn needs_debuginfo(&self, message: impl Into<String>) -> Diagnostic {
-        self.error("needs-debuginfo", message)
-            .help(format!("this needs the kernel's debuginfo: package {}", self.kernel.debuginfo_package()))
+        let mut help =
+            format!("this needs the kernel's debuginfo: package {}", self.kernel.debuginfo_package());
+        for file in self.files.passed_over() {
+            help += &format!("; {file}");
+        }
+        self.error("needs-debuginfo", message).help(help)
     }
 
     fn keep(&self, found: Found) -> u32 {

@@ -20,10 +20,20 @@ impl KernelTarget {
     pub(super) fn find_places(&self, query: &Query) -> Result<Vec<TargetPlace>, Diagnostic> {
         match query {
             Query::Function { module, spec, variant } => self.functions(module.as_deref(), spec, variant),
-            Query::Statement { module, spec: Spec::Address(a), .. } => Ok(vec![
-                self.absolute(*a, format!("{}.statement({a:#x}).absolute", family(module.as_deref())))
-            ]),
-            Query::Statement { module, spec: Spec::Pattern(p), .. } => {
+            Query::Statement { module, spec: Spec::Address(a), absolute, .. } => {
+                let known = match absolute {
+                    true => None,
+                    false => self.debug_address(module.as_deref(), *a, true, &Variant::Plain)?,
+                };
+                Ok(known.unwrap_or_else(|| {
+                    vec![self
+                        .absolute(*a, format!("{}.statement({a:#x}).absolute", family(module.as_deref())))]
+                }))
+            }
+            Query::Statement { module, spec: Spec::Pattern(p), nearest, .. } => {
+                if let Some(found) = self.debug_statements(module.as_deref(), p, *nearest)? {
+                    return Ok(found);
+                }
                 let plain = p.split_once('@').is_none();
                 if plain {
                     let found =
@@ -67,10 +77,36 @@ impl KernelTarget {
     ) -> Result<Vec<TargetPlace>, Diagnostic> {
         let pattern = match spec {
             Spec::Address(a) => {
+                if let Some(found) = self.debug_address(module, *a, false, variant)? {
+                    return Ok(found);
+                }
                 return Ok(vec![self.absolute(*a, format!("{}.function({a:#x})", family(module)))]);
             }
             Spec::Pattern(p) => p,
         };
+        if let Some(m) = module.filter(|m| glob::is_pattern(m)) {
+            let mut out = Vec::new();
+            let mut names = self.kernel.modules();
+            if !self.kernel.is_running() {
+                names = self.files.module_names(m);
+            }
+            for name in names.iter().filter(|n| glob::matches(&m.replace('-', "_"), n)) {
+                out.extend(self.functions(Some(name), spec, variant)?);
+            }
+            return Ok(out);
+        }
+        // patterns over the whole kernel are quicker and surer by what ftrace can hook
+        let vast = module.is_none() && glob::is_pattern(pattern) && !pattern.contains('@');
+        let by_symbol =
+            matches!(variant, Variant::Plain | Variant::Call | Variant::Exported | Variant::Return { .. });
+        if !(vast && by_symbol) {
+            if let Some(found) = self.debug_functions(module, pattern, variant)? {
+                if !found.is_empty() || !by_symbol || pattern.contains('@') {
+                    return Ok(found);
+                }
+                // assembler has symbols and no debuginfo
+            }
+        }
         match variant {
             Variant::Inline => return Err(self.needs_debuginfo("BTF does not know of inlined instances")),
             Variant::Label(l) => {
@@ -99,7 +135,7 @@ impl KernelTarget {
     }
 
     /// Is there an entry for it in the table of exported symbols?
-    fn is_exported(&self, name: &str) -> bool {
+    pub(super) fn is_exported(&self, name: &str) -> bool {
         let entry = format!("__ksymtab_{name}");
         match self.symbols.all(&self.kernel) {
             Some(table) => table.named(&entry).next().is_some(),
@@ -198,7 +234,12 @@ impl KernelTarget {
                 _ => format!("{family}.function(\"{name}\").call"),
             },
             name: name.clone(),
-            handle: self.keep(Found::Function { symbol: symbol.clone(), btf, returns: false }),
+            handle: self.keep(Found::Function {
+                symbol: symbol.clone(),
+                module: module.clone(),
+                btf,
+                returns: false,
+            }),
             entry: None,
         };
         let Variant::Return { maxactive } = variant else {
@@ -212,7 +253,7 @@ impl KernelTarget {
             },
             name: name.clone(),
             entry: Some(Box::new(entry(btf.clone()))),
-            handle: self.keep(Found::Function { symbol: symbol.clone(), btf, returns: true }),
+            handle: self.keep(Found::Function { symbol, module, btf, returns: true }),
         }
     }
 
@@ -312,6 +353,10 @@ impl KernelTarget {
     }
 
     pub(super) fn similar_names(&self, query: &Query) -> Vec<String> {
+        let known = self.debug_similar(query);
+        if !known.is_empty() {
+            return known;
+        }
         match query {
             Query::Function { module: None, spec: Spec::Pattern(p), .. }
             | Query::Statement { module: None, spec: Spec::Pattern(p), .. }
@@ -339,7 +384,7 @@ fn own_function(btf: &Btf, name: &str, own: bool) -> bool {
     btf.find_all(name, kind::FUNC).into_iter().any(|id| !own || id >= btf.first_own())
 }
 
-fn family(module: Option<&str>) -> String {
+pub(super) fn family(module: Option<&str>) -> String {
     match module {
         None => "kernel".into(),
         Some(m) => format!("module(\"{m}\")"),

@@ -8,7 +8,7 @@
 use super::long;
 use super::walk::{type_trouble, Value};
 use crate::diag::{Diagnostic, Span};
-use crate::target::ctype::{self, CType, Field, TypeSource};
+use crate::target::ctype::{self, CType, Field};
 use crate::types::hir::{Expr, ExprKind, FormatFlags, FormatNumber, Piece, Print, Ty};
 use stp_vm::isa::Helper;
 
@@ -56,14 +56,19 @@ impl Text {
 }
 
 /// `a=0x1 b=0x2`, with structures taken apart where `depth` is not 0.
-pub fn list(named: &[(&str, Value)], depth: u8, span: Span) -> Expr {
+/// A value that is `None` has no place there and reads `?`.
+pub fn list(named: &[(&str, Option<Value>)], depth: u8, span: Span) -> Expr {
     let mut text = Text::new(span);
     for (n, (name, value)) in named.iter().enumerate() {
         text.say(if n == 0 { "" } else { " " });
         text.say(name);
         text.say("=");
-        let done = if depth == 0 { plain(&mut text, value) } else { shown(&mut text, value, depth, true) };
-        if done.is_err() {
+        let done = match value {
+            None => false,
+            Some(v) if depth == 0 => plain(&mut text, v).is_ok(),
+            Some(v) => shown(&mut text, v, depth, true).is_ok(),
+        };
+        if !done {
             text.say("?");
         }
     }
@@ -90,7 +95,7 @@ pub fn one(value: &Value, depth: u8) -> Result<Expr, Diagnostic> {
 }
 
 fn plain(text: &mut Text, value: &Value) -> Result<(), Diagnostic> {
-    match ctype::strip(value.btf, value.ty).map_err(type_trouble)?.1 {
+    match ctype::strip(value.src, value.ty).map_err(type_trouble)?.1 {
         CType::Record { .. } => text.say("{...}"),
         _ => {
             let v = value.read()?;
@@ -106,7 +111,7 @@ fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Dia
         text.say("...");
         return Ok(());
     }
-    let (_, shape) = ctype::strip(value.btf, value.ty).map_err(type_trouble)?;
+    let (_, shape) = ctype::strip(value.src, value.ty).map_err(type_trouble)?;
     match shape {
         CType::Int { is_char: true, .. } => {
             let v = value.read()?;
@@ -119,7 +124,7 @@ fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Dia
             text.conv(if signed { 'd' } else { 'u' }, false, v);
         }
         CType::Pointer(to) => {
-            let target = ctype::strip(value.btf, to).map_err(type_trouble)?.1;
+            let target = ctype::strip(value.src, to).map_err(type_trouble)?.1;
             match target {
                 CType::Int { is_char: true, .. } => quoted(text, value.read()?, MOST_BYTES),
                 CType::Record { .. } if top => shown(text, &value.deref(to)?, depth, false)?,
@@ -152,7 +157,7 @@ fn array(
     count: u64,
     depth: u8,
 ) -> Result<(), Diagnostic> {
-    let (_, shape) = ctype::strip(value.btf, elem).map_err(type_trouble)?;
+    let (_, shape) = ctype::strip(value.src, elem).map_err(type_trouble)?;
     if matches!(shape, CType::Int { is_char: true, .. }) && value.address().is_ok() {
         quoted(text, value.address()?, i64::try_from(count).unwrap_or(MOST_BYTES).clamp(1, MOST_BYTES));
         return Ok(());
@@ -172,7 +177,7 @@ fn array(
 
 fn record(text: &mut Text, value: &Value, depth: u8) -> Result<(), Diagnostic> {
     text.say("{");
-    let members = value.btf.members(ctype::strip(value.btf, value.ty).map_err(type_trouble)?.0);
+    let members = value.src.members(ctype::strip(value.src, value.ty).map_err(type_trouble)?.0);
     for (n, m) in members.map_err(type_trouble)?.iter().enumerate() {
         text.say(if n == 0 { "" } else { ", " });
         if text.full() {

@@ -2,20 +2,25 @@
 //!
 //! In: the variable as written and the place of the probe. Out: an expression.
 //! Parameters of functions come from BTF and the calling convention, those of
-//! tracepoints and system calls from their argument lists. Locals and global
-//! variables of the kernel are not in BTF: they get an error that says what is.
+//! tracepoints and system calls from their argument lists. What BTF does not
+//! know (locals, statements) comes from debuginfo; without that the error says
+//! what there is, and which package has the rest.
 
+use super::debug::DebugPlace;
 use super::params::{self, Location};
 use super::walk::{type_trouble, At, Value};
 use super::{long, pretty, Found, KernelTarget};
 use crate::diag::{Diagnostic, Span};
 use crate::resolve::target_api::{Access, ListedVariable, PlaceContext, TargetPlace};
 use crate::syntax::ast::{PathStep, TargetBase, TargetVar};
-use crate::target::btf::{kind, Btf};
-use crate::target::ctype::{self, CType, Param, Scalar, Signature, TypeRef};
+use crate::target::btf::Btf;
+use crate::target::ctype::{self, CType, Param, Scalar, Signature, TypeRef, TypeSource};
+use crate::target::dwarf::scope::VariableKind;
+use crate::target::dwarf::types::Types;
 use crate::target::syscalls::{ArgKind, Syscall};
 use crate::target::tracepoints;
 use crate::types::hir::{self, Expr, ExprKind, Space};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// DWARF number of the stack pointer on x86_64.
@@ -60,12 +65,83 @@ impl KernelTarget {
                     Found::Syscall { call, compat, returns } => {
                         self.of_syscall(place, *call, *compat, *returns, var, name, access)
                     }
-                    Found::Function { .. } | Found::Tracepoint { .. } => {
-                        self.of_function(place, &found, var, name, operands, access)
+                    Found::Debug(p) => self.of_debug(place, p, var, name, operands, access),
+                    Found::Function { symbol, module, btf, returns } => {
+                        // the kernel's own types are read faster than debuginfo, which knows more
+                        if btf.is_some() {
+                            match self.of_function(place, &found, var, name, operands, access.clone()) {
+                                Err(d) if d.code == "needs-debuginfo" => {
+                                    match self.debug_of_symbol(symbol, module.as_deref(), *returns) {
+                                        Some(p) => self.of_debug(place, &p, var, name, operands, access),
+                                        None => Err(d),
+                                    }
+                                }
+                                done => done,
+                            }
+                        } else {
+                            match self.debug_of_symbol(symbol, module.as_deref(), *returns) {
+                                Some(p) => self.of_debug(place, &p, var, name, operands, access),
+                                None => self.of_function(place, &found, var, name, operands, access),
+                            }
+                        }
                     }
+                    Found::Tracepoint { .. } => self.of_function(place, &found, var, name, operands, access),
                 }
             }
         }
+    }
+
+    /// A name at a place that debuginfo describes.
+    fn of_debug(
+        &self,
+        place: &TargetPlace,
+        p: &DebugPlace,
+        var: &TargetVar,
+        name: &str,
+        operands: &[Expr],
+        access: Access,
+    ) -> Result<Expr, Diagnostic> {
+        let returned = || -> Result<Option<Value>, Diagnostic> {
+            match p.scope.returns.0 {
+                0 => Ok(None),
+                _ if is_void(&p.types, p.scope.returns) => Ok(None),
+                _ => self.return_value(&p.types, p.scope.returns, var.span).map(Some),
+            }
+        };
+        if let Some(all) = name.strip_prefix("$$") {
+            use VariableKind::{Local, Parameter};
+            let mut named = match all {
+                "parms" | "params" => self.debug_values(p, &[Parameter], var.span),
+                "vars" if p.returns => self.debug_values(p, &[Parameter], var.span),
+                "vars" => self.debug_values(p, &[Parameter, Local], var.span),
+                "locals" if p.returns => Vec::new(),
+                "locals" => self.debug_values(p, &[Local], var.span),
+                "return" => Vec::new(),
+                _ => return Err(self.no_variables(place, name)),
+            };
+            if p.returns && all == "return" {
+                named.extend(returned()?.map(|v| ("return", Some(v))));
+            }
+            return Ok(pretty::list(&named, var.pretty, var.span));
+        }
+        let bare = name.trim_start_matches('$');
+        let value = match bare {
+            "return" if !p.returns => {
+                return Err(self
+                    .error("no-return-value", "$return exists only in return probes")
+                    .token("identifier '$return'"));
+            }
+            "return" => match returned()? {
+                Some(v) => v,
+                None => {
+                    return Err(self
+                        .error("no-return-value", format!("function {} has no return value", p.name))
+                        .token("identifier '$return'"));
+                }
+            },
+            _ => self.debug_value(p, bare, var.span)?,
+        };
+        self.finish(value, var, operands, access)
     }
 
     fn no_variables(&self, place: &TargetPlace, name: &str) -> Diagnostic {
@@ -91,8 +167,9 @@ impl KernelTarget {
         indexes: &[Expr],
         access: Access,
     ) -> Result<Expr, Diagnostic> {
-        let btf = self.types_for_cast(context, type_text, module)?;
-        let Some((base, stars)) = ctype::parse_type_name(&*btf, type_text) else {
+        let types = self.types_for_cast(context, type_text, module)?;
+        let src = &*types;
+        let Some((base, stars)) = ctype::parse_type_name(src, type_text) else {
             return Err(self
                 .error(
                     "unknown-type",
@@ -103,7 +180,7 @@ impl KernelTarget {
         let mut ty = base;
         let mut left = stars;
         while left > 0 {
-            match pointer_to(&btf, ty) {
+            match src.pointer_to(ty) {
                 Some(p) => ty = p,
                 // one star that no type of the kernel has: the number is the address of the base
                 None if left == 1 => break,
@@ -114,16 +191,16 @@ impl KernelTarget {
             }
             left -= 1;
         }
-        let (_, shape) = ctype::strip(&*btf, ty).map_err(type_trouble)?;
+        let (_, shape) = ctype::strip(src, ty).map_err(type_trouble)?;
         let at = match shape {
             CType::Pointer(_) => At::Value(value.clone()),
             CType::Int { .. } | CType::Enum { .. } if left == 0 => {
-                At::Value(narrow(&btf, value.clone(), ty).map_err(type_trouble)?)
+                At::Value(narrow(src, value.clone(), ty).map_err(type_trouble)?)
             }
             // the number is the address of a value of the type
             _ => At::Memory { base: Box::new(value.clone()), offset: 0 },
         };
-        let here = Value { btf: &btf, at, ty, space: Space::Kernel, span: var.span };
+        let here = Value { src, at, ty, space: Space::Kernel, span: var.span };
         if var.path.is_empty() && var.pretty == 0 && (stars > 0 || !matches!(here.at, At::Value(_))) {
             // nothing is asked of what it points to: the number itself
             return match access {
@@ -134,43 +211,65 @@ impl KernelTarget {
         self.finish(here, var, indexes, access)
     }
 
+    /// Types in which to look for the one that a cast names.
     fn types_for_cast(
         &self,
         context: PlaceContext,
         type_text: &str,
         module: Option<&str>,
-    ) -> Result<Arc<Btf>, Diagnostic> {
-        match module {
-            Some(list) => {
-                // `a:b`: the first that knows the type
-                let mut last = None;
-                for m in list.split(':') {
-                    let btf = if m == "kernel" || m.starts_with("kernel<") {
-                        self.btf()?
-                    } else if m.contains('/') || m.starts_with('<') {
-                        return Err(self.error(
-                            "unknown-module",
-                            format!("types of the file '{m}' are not known here; kernel types and those of loaded modules are"),
-                        ));
-                    } else {
-                        self.module_btf(m).map_or_else(|| self.btf(), Ok)?
-                    };
-                    if ctype::parse_type_name(&*btf, type_text).is_some() {
-                        return Ok(btf);
+    ) -> Result<Rc<dyn TypeSource>, Diagnostic> {
+        let knows = |src: &dyn TypeSource| ctype::parse_type_name(src, type_text).is_some();
+        let shared = |btf: Arc<Btf>| -> Rc<dyn TypeSource> { Rc::new(btf) };
+        let Some(list) = module else {
+            if let Some(found) = context.at.and_then(|p| self.found(p)) {
+                match &*found {
+                    Found::Function { btf: Some(b), .. } => return Ok(shared(b.clone())),
+                    Found::Debug(p) if p.types.has_here(type_text) => return Ok(Rc::new(p.types.clone())),
+                    Found::Debug(p) => {
+                        // the kernel's own types before all names of the debuginfo
+                        return match self.btf().ok().filter(|b| knows(&**b)) {
+                            Some(b) => Ok(shared(b)),
+                            None => Ok(Rc::new(p.types.clone())),
+                        };
                     }
-                    last = Some(btf);
+                    _ => {}
                 }
-                last.map_or_else(|| self.btf(), Ok)
             }
-            None => {
-                if let Some(found) = context.at.and_then(|p| self.found(p)) {
-                    if let Found::Function { btf: Some(b), .. } = &*found {
-                        return Ok(b.clone());
-                    }
+            return self.btf().map(shared);
+        };
+        // `a:b`: the first that knows the type
+        let mut last = None;
+        for m in list.split(':') {
+            // what a header of the kernel declares, the kernel's types have
+            let of_kernel = m == "kernel" || m.starts_with("kernel<") || m.starts_with('<');
+            let of_file = m.contains('/') && !m.contains(".ko");
+            if of_file && !of_kernel {
+                return Err(self.error(
+                    "unknown-module",
+                    format!(
+                        "types of the file '{m}' are not known here; kernel types and those of modules are"
+                    ),
+                ));
+            }
+            let name = (!of_kernel).then_some(m);
+            let btf = match name {
+                None => self.btf(),
+                Some(m) => self.module_btf(m).map_or_else(|| self.btf(), Ok),
+            };
+            let failed = match btf {
+                Ok(b) if knows(&*b) => return Ok(shared(b)),
+                Ok(b) => Ok(shared(b)),
+                Err(e) => Err(e),
+            };
+            if let Some(info) = self.debuginfo(name) {
+                let types = Types { info, home: None, kernel: self.kernel.btf().ok() };
+                if knows(&types) {
+                    return Ok(Rc::new(types));
                 }
-                self.btf()
             }
+            last = Some(failed);
         }
+        last.unwrap_or_else(|| self.btf().map(shared))
     }
 
     fn of_function(
@@ -197,20 +296,23 @@ impl KernelTarget {
                     ))
                     .token(format!("identifier '{name}'")))
             }
-            Found::Syscall { .. } | Found::Opaque => return Err(self.no_variables(place, name)),
+            Found::Debug(_) | Found::Syscall { .. } | Found::Opaque => {
+                return Err(self.no_variables(place, name))
+            }
         };
         let returns = matches!(found, Found::Function { returns: true, .. });
         if let Some(all) = name.strip_prefix("$$") {
             let Some(sig) = sigs.first() else { return Err(self.no_variables(place, name)) };
             let params = match all {
-                "parms" | "vars" => self.param_values(btf, sig, var.span)?,
+                "parms" | "params" | "vars" => self.param_values(btf, sig, var.span)?,
                 "locals" => Vec::new(),
                 "return" => Vec::new(),
                 _ => return Err(self.unknown(&what, name, &sigs, returns)),
             };
-            let mut named: Vec<(&str, Value)> = params;
-            if returns && all == "return" && !is_void(btf, sig.ret) {
-                named.push(("return", self.return_value(btf, sig.ret, var.span)?));
+            let mut named: Vec<(&str, Option<Value>)> =
+                params.into_iter().map(|(n, v)| (n, Some(v))).collect();
+            if returns && all == "return" && !is_void(&**btf, sig.ret) {
+                named.push(("return", Some(self.return_value(&**btf, sig.ret, var.span)?)));
             }
             return Ok(pretty::list(&named, var.pretty, var.span));
         }
@@ -222,12 +324,12 @@ impl KernelTarget {
                     .token("identifier '$return'"));
             }
             let Some(sig) = sigs.first() else { return Err(self.no_variables(place, name)) };
-            if is_void(btf, sig.ret) {
+            if is_void(&**btf, sig.ret) {
                 return Err(self
                     .error("no-return-value", format!("function {what} has no return value"))
                     .token("identifier '$return'"));
             }
-            let v = self.return_value(btf, sig.ret, var.span)?;
+            let v = self.return_value(&**btf, sig.ret, var.span)?;
             return self.finish(v, var, operands, access);
         }
         let mut answer: Option<(Location, TypeRef)> = None;
@@ -314,33 +416,38 @@ impl KernelTarget {
                 return Err(self.error("no-value", "a floating-point parameter cannot be read"));
             }
         };
-        Ok(Value { btf, at, ty, space: Space::Kernel, span })
+        Ok(Value { src: btf, at, ty, space: Space::Kernel, span })
     }
 
-    fn return_value<'b>(&self, btf: &'b Btf, ty: TypeRef, span: Span) -> Result<Value<'b>, Diagnostic> {
-        if is_record(btf, ty) {
-            let size = ctype::size_of(btf, ty).map_err(type_trouble)?;
+    fn return_value<'b>(
+        &self,
+        src: &'b dyn TypeSource,
+        ty: TypeRef,
+        span: Span,
+    ) -> Result<Value<'b>, Diagnostic> {
+        if is_record(src, ty) {
+            let size = ctype::size_of(src, ty).map_err(type_trouble)?;
             if size > 8 {
                 return Err(self.error(
                     "no-value",
                     format!(
                         "a returned '{}' of {size} bytes is not in one register",
-                        ctype::type_name(btf, ty)
+                        ctype::type_name(src, ty)
                     ),
                 ));
             }
             let word = long(ExprKind::ReturnValue { bits: 64, signed: false }, span);
             return Ok(Value {
-                btf,
+                src,
                 at: At::Words { words: vec![word], bit: 0 },
                 ty,
                 space: Space::Kernel,
                 span,
             });
         }
-        let (bits, signed) = register_bits(btf, ty);
+        let (bits, signed) = register_bits(src, ty);
         let at = At::Value(long(ExprKind::ReturnValue { bits, signed }, span));
-        Ok(Value { btf, at, ty, space: Space::Kernel, span })
+        Ok(Value { src, at, ty, space: Space::Kernel, span })
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -433,11 +540,12 @@ impl KernelTarget {
             Found::Tracepoint { name, btf } => {
                 tracepoints::arguments(btf, name).ok().flatten().map_or(Vec::new(), |s| typed(btf, &s))
             }
-            Found::Function { symbol, btf: Some(btf), returns } => {
+            Found::Debug(p) => self.debug_variables(p),
+            Found::Function { symbol, btf: Some(btf), returns, .. } => {
                 let sigs = btf.functions(symbol).unwrap_or_default();
                 let Some(sig) = sigs.first() else { return Vec::new() };
                 let mut out = Vec::new();
-                if *returns && !is_void(btf, sig.ret) {
+                if *returns && !is_void(&**btf, sig.ret) {
                     out.push(ListedVariable {
                         name: "$return".into(),
                         ty: ctype::type_name(&**btf, sig.ret),
@@ -474,37 +582,29 @@ fn syscall_arg(n: usize, kind: ArgKind, compat: bool, span: Span) -> Expr {
 }
 
 /// How much of a register holds a value of the type.
-fn register_bits(btf: &Btf, ty: TypeRef) -> (u8, bool) {
-    match ctype::scalar(btf, ty) {
+fn register_bits(src: &dyn TypeSource, ty: TypeRef) -> (u8, bool) {
+    match ctype::scalar(src, ty) {
         Ok(Some(Scalar::Int { size, signed })) => (size.saturating_mul(8), signed),
         _ => (64, false),
     }
 }
 
-fn is_record(btf: &Btf, ty: TypeRef) -> bool {
-    matches!(ctype::strip(btf, ty), Ok((_, CType::Record { .. })))
+fn is_record(src: &dyn TypeSource, ty: TypeRef) -> bool {
+    matches!(ctype::strip(src, ty), Ok((_, CType::Record { .. })))
 }
 
-fn is_void(btf: &Btf, ty: TypeRef) -> bool {
-    matches!(ctype::strip(btf, ty), Ok((_, CType::Void)))
+fn is_void(src: &dyn TypeSource, ty: TypeRef) -> bool {
+    matches!(ctype::strip(src, ty), Ok((_, CType::Void)))
 }
 
 /// The value as an integer type of fewer bits would hold it.
-fn narrow(btf: &Btf, value: Expr, ty: TypeRef) -> Result<Expr, ctype::TypeError> {
-    Ok(match ctype::scalar(btf, ty)? {
+fn narrow(src: &dyn TypeSource, value: Expr, ty: TypeRef) -> Result<Expr, ctype::TypeError> {
+    Ok(match ctype::scalar(src, ty)? {
         Some(Scalar::Int { size, signed }) if size < 8 => {
             let span = value.span;
             let kind = ExprKind::BitField { value: Box::new(value), shift: 0, bits: size * 8, signed };
             hir::Expr { kind, ty: hir::Ty::Long, span }
         }
         _ => value,
-    })
-}
-
-/// Some pointer type to that one.
-fn pointer_to(btf: &Btf, to: TypeRef) -> Option<TypeRef> {
-    (1..btf.count()).find_map(|id| {
-        let raw = btf.raw(id).ok()??;
-        (raw.kind == kind::PTR && u64::from(raw.word) == to.0).then_some(TypeRef(id.into()))
     })
 }

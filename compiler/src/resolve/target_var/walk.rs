@@ -7,14 +7,13 @@
 use super::{long, nearest};
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::syntax::ast::{BinaryOp, Ident, PathStep};
-use crate::target::btf::Btf;
-use crate::target::ctype::{self, CType, Field, Scalar, TypeError, TypeRef};
+use crate::target::ctype::{self, CType, Field, Scalar, TypeError, TypeRef, TypeSource};
 use crate::types::hir::{Expr, ExprKind, Space};
 
 /// A value that is known by its place.
 #[derive(Clone, Debug)]
 pub struct Value<'a> {
-    pub btf: &'a Btf,
+    pub src: &'a dyn TypeSource,
     pub at: At,
     pub ty: TypeRef,
     pub space: Space,
@@ -49,7 +48,7 @@ impl<'a> Value<'a> {
     }
 
     fn name(&self) -> String {
-        ctype::type_name(self.btf, self.ty)
+        ctype::type_name(self.src, self.ty)
     }
 
     /// Follows a path; `operands` are the values of its indexes, in order.
@@ -79,10 +78,14 @@ impl<'a> Value<'a> {
         let mut here = self;
         // `->` means both here: a pointer is followed, a structure is entered
         let (record, shape) = loop {
-            let (ty, shape) = ctype::strip(here.btf, here.ty).map_err(type_trouble)?;
+            let (ty, shape) = ctype::strip(here.src, here.ty).map_err(type_trouble)?;
             match shape {
                 CType::Pointer(to) => here = here.deref(to)?,
                 CType::Array { elem, .. } if matches!(here.at, At::Memory { .. }) => here.ty = elem,
+                CType::Forward { kind, name: tag } => match here.src.complete(kind, tag) {
+                    Some((src, ty)) => (here.src, here.ty) = (src, ty),
+                    None => break (ty, shape),
+                },
                 other => break (ty, other),
             }
         };
@@ -103,14 +106,14 @@ impl<'a> Value<'a> {
                 .at(name.span))
             }
         }
-        let Some(field) = ctype::find_field(here.btf, record, &name.name).map_err(type_trouble)? else {
+        let Some(field) = ctype::find_field(here.src, record, &name.name).map_err(type_trouble)? else {
             return Err(here.no_member(record, name));
         };
         here.member(field)
     }
 
     fn no_member(&self, record: TypeRef, name: &Ident) -> Diagnostic {
-        let all = ctype::field_names(self.btf, record).unwrap_or_default();
+        let all = ctype::field_names(self.src, record).unwrap_or_default();
         let near = nearest(&name.name, all.iter().map(String::as_str), 5);
         let shown = if near.is_empty() { all.iter().take(40).cloned().collect() } else { near };
         semantic(
@@ -118,7 +121,7 @@ impl<'a> Value<'a> {
             format!(
                 "unable to find member '{}' for {} (alternatives: {})",
                 name.name,
-                ctype::type_name(self.btf, record),
+                ctype::type_name(self.src, record),
                 shown.join(" ")
             ),
         )
@@ -158,7 +161,7 @@ impl<'a> Value<'a> {
 
     /// Element of an array, or of what a pointer points to.
     pub fn element(&self, index: &Expr) -> Result<Self, Diagnostic> {
-        let (_, shape) = ctype::strip(self.btf, self.ty).map_err(type_trouble)?;
+        let (_, shape) = ctype::strip(self.src, self.ty).map_err(type_trouble)?;
         let (place, elem) = match shape {
             CType::Pointer(to) => (self.deref(to)?.at, to),
             CType::Array { elem, .. } => (self.at.clone(), elem),
@@ -174,7 +177,7 @@ impl<'a> Value<'a> {
             return Err(semantic("not-an-array", "an array that is not in memory").at(index.span));
         };
         // void and functions count as bytes, as gcc has it
-        let size = ctype::size_of(self.btf, elem).map_err(type_trouble)?.max(1);
+        let size = ctype::size_of(self.src, elem).map_err(type_trouble)?.max(1);
         let size = i64::try_from(size).map_err(|_| out_of_range())?;
         let at = match index.kind {
             ExprKind::Number(n) => match n.checked_mul(size).and_then(|o| offset.checked_add(o)) {
@@ -195,7 +198,7 @@ impl<'a> Value<'a> {
 
     fn signed(&self, ty: TypeRef) -> Result<bool, Diagnostic> {
         Ok(matches!(
-            ctype::scalar(self.btf, ty).map_err(type_trouble)?,
+            ctype::scalar(self.src, ty).map_err(type_trouble)?,
             Some(Scalar::Int { signed: true, .. })
         ))
     }
@@ -216,7 +219,7 @@ impl<'a> Value<'a> {
 
     /// The value as a number. An array is its address, as in C.
     pub fn read(&self) -> Result<Expr, Diagnostic> {
-        let scalar = ctype::scalar(self.btf, self.ty).map_err(type_trouble)?;
+        let scalar = ctype::scalar(self.src, self.ty).map_err(type_trouble)?;
         let (size, signed) = match scalar {
             Some(Scalar::Int { size, signed }) => (size, signed),
             Some(Scalar::Pointer { .. }) => (8, false),
@@ -240,7 +243,7 @@ impl<'a> Value<'a> {
     }
 
     fn read_other(&self) -> Result<Expr, Diagnostic> {
-        let (_, shape) = ctype::strip(self.btf, self.ty).map_err(type_trouble)?;
+        let (_, shape) = ctype::strip(self.src, self.ty).map_err(type_trouble)?;
         match (&shape, &self.at) {
             (CType::Array { .. } | CType::Function, At::Memory { .. }) => self.address(),
             (CType::Record { .. }, _) => Err(semantic(
@@ -272,7 +275,7 @@ impl<'a> Value<'a> {
 
     /// A store to it.
     pub fn write(&self, value: Expr) -> Result<Expr, Diagnostic> {
-        let scalar = ctype::scalar(self.btf, self.ty).map_err(type_trouble)?;
+        let scalar = ctype::scalar(self.src, self.ty).map_err(type_trouble)?;
         let size = match scalar {
             Some(Scalar::Int { size, .. }) => size,
             Some(Scalar::Pointer { .. }) => 8,

@@ -1,10 +1,11 @@
-//! What a unit has of code: functions, instances inlined into them, labels,
-//! calls. And where these are over all units, by pattern.
+//! What a unit has of code: functions, instances inlined into them, labels.
+//! And where these are over all units, by pattern.
 //!
 //! In: units, patterns. Out: [`Instance`]s in the order of addresses. One walk
 //! through a unit notes all; variables and types are left for those who ask.
 
 use super::{Debuginfo, Die, Entry, Result, Unit};
+use crate::target::dwarf::lines::path_fits;
 use crate::target::dwarf::types::NameKind;
 use crate::target::glob;
 use gimli::AttributeValue;
@@ -26,13 +27,15 @@ pub(super) struct Sub {
 #[derive(Clone, Debug)]
 pub(super) struct Inside {
     pub die: Die,
-    /// Of an inlined instance or a call: the function meant, where that is known.
+    /// Of an inlined instance: its function.
     pub origin: Option<Die>,
     /// Of a label.
     pub name: &'static str,
     pub pc: u64,
     /// Index of the function in [`Code::subs`].
     pub within: usize,
+    /// The inlined instance or function that it stands in.
+    pub parent: Die,
 }
 
 /// What one walk through a unit finds.
@@ -41,7 +44,6 @@ pub(super) struct Code {
     pub subs: Vec<Sub>,
     pub inlined: Vec<Inside>,
     pub labels: Vec<Inside>,
-    pub calls: Vec<Inside>,
 }
 
 /// A place in code that has a name: a function, an inlined instance of one, a label in one.
@@ -93,16 +95,17 @@ impl Unit {
     fn walk(&self, code: &mut Code) -> Result<()> {
         let mut cursor = self.unit.entries();
         let mut depth = 0isize;
-        // functions around the cursor: depth and index
-        let mut around: Vec<(isize, usize)> = Vec::new();
+        // functions around the cursor, and instances inlined into them: depth, index, entry
+        let mut around: Vec<(isize, usize, Die)> = Vec::new();
         while let Some((delta, e)) = cursor.next_dfs()? {
             depth += delta;
-            while around.last().is_some_and(|(d, _)| *d >= depth) {
+            while around.last().is_some_and(|(d, ..)| *d >= depth) {
                 around.pop();
             }
             let origin =
                 |name| -> Result<Option<Die>> { Ok(e.attr_value(name)?.and_then(|v| self.reference(&v))) };
             let within = around.last().map(|a| a.1);
+            let parent = around.last().map_or(self.at, |a| a.2);
             match e.tag() {
                 gimli::DW_TAG_subprogram => {
                     if e.attr(gimli::DW_AT_declaration)?.is_some() {
@@ -115,17 +118,18 @@ impl Unit {
                         None => origin(gimli::DW_AT_specification)?,
                     };
                     let name = e.attr_value(gimli::DW_AT_name)?.and_then(|v| self.string(v)).unwrap_or("");
-                    around.push((depth, code.subs.len()));
+                    around.push((depth, code.subs.len(), self.die(e.offset())));
                     code.subs.push(Sub { die: self.die(e.offset()), origin: from, name, ranges, entry });
                 }
                 gimli::DW_TAG_inlined_subroutine => {
                     let (Some(within), Some(of)) = (within, origin(gimli::DW_AT_abstract_origin)?) else {
                         continue;
                     };
+                    let die = self.die(e.offset());
                     if let Some(pc) = entry_pc(self, e, &self.ranges(e)) {
-                        let die = self.die(e.offset());
-                        code.inlined.push(Inside { die, origin: Some(of), name: "", pc, within });
+                        code.inlined.push(Inside { die, origin: Some(of), name: "", pc, within, parent });
                     }
+                    around.push((depth, within, die));
                 }
                 gimli::DW_TAG_label => {
                     let low = e.attr_value(gimli::DW_AT_low_pc)?.and_then(|v| self.address(v));
@@ -139,22 +143,14 @@ impl Unit {
                         (None, None) => None,
                     };
                     let die = self.die(e.offset());
-                    code.labels.push(Inside { die, origin: of, name: name.unwrap_or(""), pc, within });
-                }
-                gimli::DW_TAG_call_site | gimli::DW_TAG_GNU_call_site => {
-                    let target = match origin(gimli::DW_AT_call_origin)? {
-                        Some(o) => Some(o),
-                        None => origin(gimli::DW_AT_abstract_origin)?,
-                    };
-                    let at = match e.attr_value(gimli::DW_AT_call_return_pc)? {
-                        Some(v) => Some(v),
-                        None => e.attr_value(gimli::DW_AT_low_pc)?,
-                    };
-                    let pc = at.and_then(|v| self.address(v)).unwrap_or(0);
-                    if let (Some(within), Some(_)) = (within, target) {
-                        let die = self.die(e.offset());
-                        code.calls.push(Inside { die, origin: target, name: "", pc, within });
-                    }
+                    code.labels.push(Inside {
+                        die,
+                        origin: of,
+                        name: name.unwrap_or(""),
+                        pc,
+                        within,
+                        parent,
+                    });
                 }
                 _ => {}
             }
@@ -217,6 +213,13 @@ impl Debuginfo {
 
     /// Functions with code and inlined instances, by name or pattern, by address.
     pub fn instances(&self, pattern: &str) -> Result<Vec<Instance>> {
+        self.instances_of(pattern, None)
+    }
+
+    /// The same; where a file is named that is no header, only the units made from such a file are
+    /// looked into.
+    pub fn instances_of(&self, pattern: &str, file: Option<&str>) -> Result<Vec<Instance>> {
+        let source = file.filter(|f| f.ends_with(".c") || f.ends_with(".S"));
         let mut out = Vec::new();
         if !glob::is_pattern(pattern) {
             if let Some(found) = self.quickly(pattern)? {
@@ -226,7 +229,7 @@ impl Debuginfo {
         let mut seen = BTreeSet::new();
         for die in self.indexed(NameKind::Function, pattern) {
             let unit = self.unit_of(die)?;
-            if seen.insert(unit.at) {
+            if seen.insert(unit.at) && source.is_none_or(|f| path_fits(f, unit.name())) {
                 self.instances_in(&unit, pattern, &mut out)?;
             }
         }
@@ -275,7 +278,8 @@ impl Debuginfo {
             let unit = self.unit_of(f.die)?;
             let code = unit.code();
             for l in &code.labels {
-                let of = code.subs[l.within].die == f.die;
+                // a label of what was inlined there is another function's
+                let of = l.parent == f.die;
                 if of && !l.name.is_empty() && glob::matches(pattern, l.name) {
                     let (_, line) = self.declared(l.die)?;
                     let label = Some(l.name.to_owned());
@@ -286,38 +290,23 @@ impl Debuginfo {
         Ok(out)
     }
 
-    /// Functions that the given ones call directly, or that were inlined into them, by pattern; and
-    /// those called by these, down to `depth`.
+    /// Functions that were inlined into the given ones, by pattern; and those inlined into these,
+    /// down to `depth`. A call of a function with code of its own is no part of it: a probe there
+    /// would see calls from everywhere.
     pub fn callees(&self, functions: &[Instance], pattern: &str, depth: u32) -> Result<Vec<Instance>> {
         let mut out: Vec<Instance> = Vec::new();
-        let mut level: Vec<Instance> = functions.to_vec();
-        let mut seen: BTreeSet<Die> = BTreeSet::new();
+        let mut level: Vec<Die> = functions.iter().map(|f| f.die).collect();
         for _ in 0..depth.clamp(1, 16) {
-            let mut next: Vec<Instance> = Vec::new();
-            for f in &level {
-                let unit = self.unit_of(f.die)?;
-                let code = unit.code();
-                let mine = |i: &&Inside| code.subs[i.within].die == f.die;
-                for i in code.inlined.iter().filter(mine) {
-                    if glob::matches(pattern, self.name_of(i.die)?) && seen.insert(i.die) {
-                        next.push(self.instance(i.die, i.pc, true)?);
+            let mut next = Vec::new();
+            for caller in &level {
+                let unit = self.unit_of(*caller)?;
+                for i in unit.code().inlined.iter().filter(|i| i.parent == *caller) {
+                    if glob::matches(pattern, self.name_of(i.die)?) {
+                        out.push(self.instance(i.die, i.pc, true)?);
                     }
-                }
-                let targets: BTreeSet<Die> =
-                    code.calls.iter().filter(mine).filter_map(|c| c.origin).collect();
-                for target in targets {
-                    let name = self.name_of(target)?;
-                    if !glob::matches(pattern, name) {
-                        continue;
-                    }
-                    for t in self.instances(name)?.into_iter().filter(|t| !t.inlined) {
-                        if seen.insert(t.die) {
-                            next.push(t);
-                        }
-                    }
+                    next.push(i.die);
                 }
             }
-            out.extend(next.iter().cloned());
             level = next;
         }
         out.sort_by_key(|i| (i.pc, i.inlined, i.die));

@@ -1,8 +1,8 @@
 //! Lines of source and the addresses of their code.
 //!
 //! In: a unit's line table. Out: paths of files, addresses of a line, the line
-//! of an address, the end of a function's prologue. Only rows that begin a
-//! statement count.
+//! of an address, the end of a function's prologue. Rows that begin a statement
+//! go before others, which optimised code has for many of its lines.
 
 use super::{text, Debuginfo, Result, Unit, Value};
 use crate::target::dwarf::code::Instance;
@@ -16,6 +16,7 @@ pub struct Row {
     /// Number of the file in the unit's table.
     pub file: u64,
     pub line: u64,
+    pub statement: bool,
     /// The compiler says that the prologue ends here.
     pub prologue_end: bool,
     /// After the last instruction of a sequence.
@@ -46,7 +47,7 @@ fn normal(path: &str) -> String {
 }
 
 impl Unit {
-    /// Path of a file of the unit's table, below the build directory where it is relative.
+    /// Path of a file of the unit's table; relative where the compiler was given a relative one.
     pub(super) fn file_path(&self, number: u64) -> String {
         let (dwarf, unit) = self.line_unit();
         let Some(program) = &unit.line_program else { return String::new() };
@@ -57,36 +58,29 @@ impl Unit {
         if name.starts_with('/') {
             return normal(name);
         }
-        let dir = file.directory(header).map_or("", string);
-        let mut path = String::new();
-        if !dir.starts_with('/') {
-            path.push_str(self.comp_dir());
-        }
-        for part in [dir, name] {
-            if !path.is_empty() && !part.is_empty() && !path.ends_with('/') {
-                path.push('/');
-            }
-            path.push_str(part);
-        }
-        normal(&path)
+        // directory 0 is that of the build
+        let dir = match file.directory_index() {
+            0 if header.version() < 5 => self.comp_dir(),
+            _ => file.directory(header).map_or("", string),
+        };
+        normal(&if dir.is_empty() { name.to_owned() } else { format!("{dir}/{name}") })
     }
 
-    /// Rows that begin a statement, and ends of sequences, in the order of the table.
+    /// All rows, in the order of the table.
     pub(super) fn rows(&self) -> Result<Vec<Row>> {
         let (_, unit) = self.line_unit();
         let Some(program) = unit.line_program.clone() else { return Ok(Vec::new()) };
         let mut rows = program.rows();
         let mut out = Vec::new();
         while let Some((_, r)) = rows.next_row()? {
-            if r.is_stmt() || r.end_sequence() {
-                out.push(Row {
-                    pc: r.address(),
-                    file: r.file_index(),
-                    line: r.line().map_or(0, |l| l.get()),
-                    prologue_end: r.prologue_end(),
-                    end: r.end_sequence(),
-                });
-            }
+            out.push(Row {
+                pc: r.address(),
+                file: r.file_index(),
+                line: r.line().map_or(0, |l| l.get()),
+                statement: r.is_stmt(),
+                prologue_end: r.prologue_end(),
+                end: r.end_sequence(),
+            });
         }
         Ok(out)
     }
@@ -123,6 +117,11 @@ impl Lines {
             Some((file, n)) => Some((file, Self::Relative(n.parse().ok()?))),
             None => Some((text, Self::Declared)),
         }
+    }
+
+    /// Is any of these lines between two others, in a function declared on that line?
+    pub fn touch(&self, declared: u64, from: u64, to: u64) -> bool {
+        self.ranges(declared).iter().any(|(a, b)| *a <= to && from <= *b)
     }
 
     /// The ranges, for a function that is declared on that line.
@@ -178,14 +177,8 @@ impl Debuginfo {
         Ok(best.map(|r| (unit.file_path(r.file), r.line)))
     }
 
-    /// Statements of lines inside a function (or, for `None`, anywhere in the units that use the
-    /// file): the lowest address of each line. `nearest`: the nearest line with code for each line.
-    pub fn statements(
-        &self,
-        function: &Instance,
-        lines: &Lines,
-        nearest: bool,
-    ) -> Result<std::result::Result<Vec<Statement>, NoLine>> {
+    /// The lowest address of each line of a function's own source.
+    fn own_lines(&self, function: &Instance) -> Result<BTreeMap<u64, u64>> {
         let unit = self.unit_of(function.die)?;
         let ranges = unit.ranges(&unit.entry(function.die)?);
         // what was inlined into the function is code of other lines
@@ -201,16 +194,36 @@ impl Debuginfo {
             }
         }
         let inside = |pc: u64| inside_of(&ranges, pc) && !inside_of(&others, pc);
-        let mut by_line: BTreeMap<u64, u64> = BTreeMap::new();
+        // by line: whether the row begins a statement (these first), and the address
+        let mut best: BTreeMap<u64, (bool, u64)> = BTreeMap::new();
         let mut file_known: BTreeMap<u64, bool> = BTreeMap::new();
-        for r in unit.rows()?.iter().filter(|r| !r.end && r.line > 0 && inside(r.pc)) {
+        for r in unit.rows()?.iter().filter(|r| !r.end && r.line >= function.line.max(1) && inside(r.pc)) {
             // a function's own file: lines of what was inlined into it are other lines
             let own = *file_known.entry(r.file).or_insert_with(|| unit.file_path(r.file) == function.file);
             if own {
-                let at = by_line.entry(r.line).or_insert(r.pc);
-                *at = (*at).min(r.pc);
+                let this = (!r.statement, r.pc);
+                let at = best.entry(r.line).or_insert(this);
+                *at = (*at).min(this);
             }
         }
+        Ok(best.into_iter().map(|(line, (_, pc))| (line, pc)).collect())
+    }
+
+    /// First and last line of a function: from its declaration to its last line with code.
+    pub fn line_span(&self, function: &Instance) -> Result<Option<(u64, u64)>> {
+        let lines = self.own_lines(function)?;
+        Ok(lines.keys().next_back().map(|last| (function.line.min(*last), *last)))
+    }
+
+    /// Statements of lines inside a function: the lowest address of each line. `nearest`: the
+    /// nearest line with code for each line.
+    pub fn statements(
+        &self,
+        function: &Instance,
+        lines: &Lines,
+        nearest: bool,
+    ) -> Result<std::result::Result<Vec<Statement>, NoLine>> {
+        let by_line = self.own_lines(function)?;
         if by_line.is_empty() {
             return Ok(Err(NoLine::File));
         }
@@ -262,7 +275,7 @@ impl Debuginfo {
         let mut rows: Vec<Row> = unit
             .rows()?
             .into_iter()
-            .filter(|r| !r.end && r.line > 0 && r.pc > function.pc && r.pc < range.1)
+            .filter(|r| !r.end && r.statement && r.line > 0 && r.pc > function.pc && r.pc < range.1)
             .collect();
         rows.sort_by_key(|r| r.pc);
         Ok(rows.iter().find(|r| r.prologue_end).or(rows.first()).map_or(function.pc, |r| r.pc))

@@ -35,6 +35,8 @@ pub struct ElfSymbol {
     pub address: u64,
     pub size: u64,
     pub is_function: bool,
+    /// No other function of the file has the name.
+    pub unique: bool,
 }
 
 /// An open file.
@@ -212,10 +214,16 @@ impl Elf {
                     let name = s.name().ok().filter(|n| !n.is_empty())?.to_owned();
                     let address = s.address().wrapping_add(self.shift(s.section_index()));
                     let is_function = s.kind() == object::SymbolKind::Text;
-                    Some(ElfSymbol { name, address, size: s.size(), is_function })
+                    Some(ElfSymbol { name, address, size: s.size(), is_function, unique: true })
                 })
                 .collect();
-            all.sort_by(|a, b| a.address.cmp(&b.address).then_with(|| a.name.cmp(&b.name)));
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+            for n in 1..all.len() {
+                if all[n - 1].name == all[n].name {
+                    (all[n - 1].unique, all[n].unique) = (false, false);
+                }
+            }
+            all.sort_by_key(|s| s.address);
             all
         })
     }

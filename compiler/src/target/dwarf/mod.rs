@@ -2,7 +2,7 @@
 //!
 //! In: an ELF file with DWARF 4 or 5 (sections compressed or not, split or
 //! not). Out: functions and where they begin, instances that were inlined,
-//! labels, calls, lines, variables with the expressions that find them, types.
+//! labels, lines, variables with the expressions that find them, types.
 //! Lazy: an address leads through `.debug_aranges` to one unit, and only that
 //! unit is read; what takes a look at all units goes through the [`index`],
 //! which is made once per build id. Damaged debuginfo is an error, never a panic.
@@ -440,14 +440,7 @@ impl Debuginfo {
         let section = self.loaded().iter().find(|s| s.address <= pc && pc < s.address + s.size)?;
         let all = self.symbols();
         let after = all.partition_point(|s| s.address <= pc);
-        let mut count: HashMap<&str, u32> = HashMap::new();
-        for s in all.iter().filter(|s| s.is_function) {
-            *count.entry(&s.name).or_default() += 1;
-        }
-        let usable = |s: &&ElfSymbol| {
-            s.is_function && s.address >= section.address && count.get(s.name.as_str()) == Some(&1)
-        };
-        // an alias whose place is this one and whose name has no clone's mark is the best
+        let usable = |s: &&ElfSymbol| s.is_function && s.unique && s.address >= section.address;
         let s = all[..after].iter().rev().take_while(|s| s.address >= section.address).find(usable)?;
         Some((&s.name, pc - s.address))
     }

@@ -125,13 +125,28 @@ impl Unit {
 }
 
 impl Types {
+    /// A name of the unit itself.
+    fn here(&self, kind: NameKind, name: &str) -> Option<TypeRef> {
+        let unit = self.info.unit_of(self.home?).ok()?;
+        unit.names().get(&(kind, name)).map(|d| TypeRef(d.0))
+    }
+
+    /// Does the unit itself define the type that a script names so?
+    pub fn has_here(&self, text: &str) -> bool {
+        let words: Vec<&str> =
+            text.split(|c: char| c.is_whitespace() || c == '*').filter(|w| !w.is_empty()).collect();
+        let kind = match words.first() {
+            Some(&"struct") => NameKind::Struct,
+            Some(&"union") => NameKind::Union,
+            Some(&"enum") => NameKind::Enum,
+            _ => NameKind::Typedef,
+        };
+        let Some(name) = words.last() else { return false };
+        self.here(kind, name).is_some()
+    }
+
     fn find(&self, kind: NameKind, name: &str) -> Option<TypeRef> {
-        if let Some(unit) = self.home.and_then(|d| self.info.unit_of(d).ok()) {
-            if let Some(d) = unit.names().get(&(kind, name)) {
-                return Some(TypeRef(d.0));
-            }
-        }
-        self.info.index()?.first(kind, name).map(|d| TypeRef(d.0))
+        self.here(kind, name).or_else(|| self.info.index()?.first(kind, name).map(|d| TypeRef(d.0)))
     }
 
     fn at(ty: TypeRef) -> (Die, usize) {
@@ -324,11 +339,29 @@ impl TypeSource for Types {
         Ok(out)
     }
 
+    fn pointer_to(&self, to: TypeRef) -> Option<TypeRef> {
+        // pointers stand beside what uses them: first in the unit of the type
+        let unit = self.info.unit_of(Die(to.0)).ok()?;
+        let mut tree = unit.unit.entries_tree(None).ok()?;
+        let mut children = tree.root().ok()?.children();
+        while let Ok(Some(child)) = children.next() {
+            let e = child.entry();
+            if e.tag() == gimli::DW_TAG_pointer_type && unit.type_ref(e).is_ok_and(|t| t == to) {
+                return Some(TypeRef(unit.die(e.offset()).0));
+            }
+        }
+        None
+    }
+
     fn complete(&self, kind: RecordKind, name: &str) -> Option<(&dyn TypeSource, TypeRef)> {
-        if let Some(ty) = self.record(kind, name) {
+        // the index of names costs most: it is asked last
+        if let Some(ty) = self.here(NameKind::of_record(kind), name) {
             return Some((self, ty));
         }
-        let btf = self.kernel.as_deref()?;
-        btf.record(kind, name).map(|ty| (btf as &dyn TypeSource, ty))
+        let btf = self.kernel.as_deref().and_then(|b| Some((b, b.record(kind, name)?)));
+        if let Some((btf, ty)) = btf {
+            return Some((btf, ty));
+        }
+        self.record(kind, name).map(|ty| (self as &dyn TypeSource, ty))
     }
 }

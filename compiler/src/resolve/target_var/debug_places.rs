@@ -1,0 +1,332 @@
+//! Probe points in debuginfo.
+//!
+//! In: a pattern, a suffix, open debuginfo. Out: places as symbol and offset,
+//! so that an image outlives a reboot, each with the scope of its variables.
+
+use super::debug::{debug_trouble, DebugPlace};
+use super::{Found, KernelTarget};
+use crate::diag::Diagnostic;
+use crate::resolve::target_api::{Query, Spec, TargetPlace, Variant};
+use crate::target::dwarf::code::Instance;
+use crate::target::dwarf::lines::{path_fits, Lines, NoLine, Statement};
+use crate::target::dwarf::types::Types;
+use crate::target::dwarf::Debuginfo;
+use crate::types::hir::Place;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Code that is gone when the kernel runs, or that is no function's entry.
+const GONE: [&str; 3] = [".init.text", ".exit.text", ".head.text"];
+
+/// What a place is asked for.
+struct Asked<'a> {
+    module: Option<&'a str>,
+    info: &'a Rc<Debuginfo>,
+}
+
+impl KernelTarget {
+    /// Debuginfo of the kernel or of a module, where it is installed.
+    pub(super) fn debuginfo(&self, module: Option<&str>) -> Option<Rc<Debuginfo>> {
+        match module {
+            None => self.files.kernel(&self.kernel),
+            Some(m) => self.files.module(&self.kernel, m),
+        }
+    }
+
+    /// Places of a function pattern. `None`: debuginfo has no part in the answer.
+    pub(super) fn debug_functions(
+        &self,
+        module: Option<&str>,
+        pattern: &str,
+        variant: &Variant,
+    ) -> Result<Option<Vec<TargetPlace>>, Diagnostic> {
+        let Some(info) = self.debuginfo(module) else { return Ok(None) };
+        let asked = Asked { module, info: &info };
+        let (name, rest) = pattern.split_once('@').unwrap_or((pattern, ""));
+        let functions = self.named(&asked, name, rest, pattern)?;
+        let mut out = Vec::new();
+        match variant {
+            Variant::Plain => {
+                for i in &functions {
+                    out.extend(self.debug_entry(&asked, i, "")?);
+                }
+            }
+            Variant::Call | Variant::Exported => {
+                let exported = *variant == Variant::Exported;
+                for i in functions.iter().filter(|i| !i.inlined && (!exported || self.is_exported(&i.name))) {
+                    out.extend(self.debug_entry(&asked, i, if exported { ".exported" } else { ".call" })?);
+                }
+            }
+            Variant::Inline => {
+                for i in functions.iter().filter(|i| i.inlined) {
+                    out.extend(self.debug_entry(&asked, i, ".inline")?);
+                }
+            }
+            Variant::Return { maxactive } => {
+                for i in functions.iter().filter(|i| !i.inlined) {
+                    out.extend(self.debug_return(&asked, i, *maxactive)?);
+                }
+            }
+            Variant::Label(label) => {
+                for l in info.labels(&functions, label).map_err(debug_trouble)? {
+                    let suffix = format!(".label(\"{}\")", l.label.as_deref().unwrap_or(""));
+                    out.extend(self.debug_entry(&asked, &l, &suffix)?);
+                }
+            }
+            Variant::Callee { pattern, depth } => {
+                for caller in functions.iter().filter(|i| !i.inlined) {
+                    let found = info.callees(std::slice::from_ref(caller), pattern, depth.unwrap_or(1));
+                    for i in found.map_err(debug_trouble)? {
+                        let suffix = format!(".callee(\"{}@{}:{}\")", i.name, i.file, i.line);
+                        if let Some(mut place) = self.debug_entry(&asked, &i, "")? {
+                            place.pp =
+                                format!("{}{suffix}", self.pp(&asked, "function", caller, caller.line));
+                            out.push(place);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(Some(out))
+    }
+
+    /// Functions and instances that `name@rest` means.
+    fn named(
+        &self,
+        asked: &Asked,
+        name: &str,
+        rest: &str,
+        pattern: &str,
+    ) -> Result<Vec<Instance>, Diagnostic> {
+        let Some((file, lines)) = Lines::parse(rest) else { return Err(self.bad_lines(pattern)) };
+        let found = asked.info.instances_of(name, (!file.is_empty()).then_some(file));
+        let mut found = found.map_err(debug_trouble)?;
+        let here = |pc: u64| {
+            let section = asked.info.loaded().iter().find(|s| s.address <= pc && pc < s.address + s.size);
+            section.is_some_and(|s| !GONE.contains(&s.name.as_str()))
+        };
+        found.retain(|i| here(i.pc) && (file.is_empty() || path_fits(file, &i.file)));
+        if lines != Lines::Declared {
+            // the functions that the line is in
+            let mut kept = Vec::new();
+            for i in found {
+                let span = asked.info.line_span(&i).map_err(debug_trouble)?;
+                if span.is_some_and(|(from, to)| lines.touch(i.line, from, to)) {
+                    kept.push(i);
+                }
+            }
+            return Ok(kept);
+        }
+        Ok(found)
+    }
+
+    fn bad_lines(&self, pattern: &str) -> Diagnostic {
+        self.error(
+            "probe-point-lines",
+            format!("the lines of '{pattern}' are not FILE:LINE, FILE:FROM-TO, FILE:* or FILE+N"),
+        )
+    }
+
+    fn family(asked: &Asked) -> String {
+        super::places::family(asked.module)
+    }
+
+    fn pp(&self, asked: &Asked, what: &str, i: &Instance, line: u64) -> String {
+        format!("{}.{what}(\"{}@{}:{line}\")", Self::family(asked), i.name, i.file)
+    }
+
+    /// The symbol and offset of an address.
+    fn place(&self, asked: &Asked, pc: u64) -> Option<Place> {
+        let (symbol, offset) = asked.info.anchor(pc)?;
+        let module = asked.module.map(crate::target::debugfiles::module_name);
+        Some(Place::Function { symbol: symbol.to_owned(), module, offset, absolute: None })
+    }
+
+    fn scoped(
+        &self,
+        asked: &Asked,
+        i: &Instance,
+        pc: u64,
+        innermost: bool,
+        returns: bool,
+    ) -> Result<DebugPlace, Diagnostic> {
+        let scope = asked.info.scope(i.die, pc, innermost).map_err(debug_trouble)?;
+        let home = Some(scope.die);
+        let kernel = self.kernel.btf().ok();
+        Ok(DebugPlace {
+            types: Types { info: asked.info.clone(), home, kernel },
+            scope,
+            name: i.name.clone(),
+            module: asked.module.map(str::to_owned),
+            entry: !i.inlined && pc == i.pc && i.label.is_none(),
+            returns,
+        })
+    }
+
+    fn debug_entry(
+        &self,
+        asked: &Asked,
+        i: &Instance,
+        suffix: &str,
+    ) -> Result<Option<TargetPlace>, Diagnostic> {
+        let pc = match i.label {
+            Some(_) => i.pc,
+            None => asked.info.body_pc(i).map_err(debug_trouble)?,
+        };
+        let Some(place) = self.place(asked, pc) else { return Ok(None) };
+        let scoped = self.scoped(asked, i, pc, false, false)?;
+        Ok(Some(TargetPlace {
+            place,
+            pp: format!("{}{suffix}", self.pp(asked, "function", i, i.line)),
+            name: i.name.clone(),
+            handle: self.keep(Found::Debug(scoped)),
+            entry: None,
+        }))
+    }
+
+    fn debug_return(
+        &self,
+        asked: &Asked,
+        i: &Instance,
+        maxactive: Option<u32>,
+    ) -> Result<Option<TargetPlace>, Diagnostic> {
+        let suffix = match maxactive {
+            Some(n) => format!(".return.maxactive({n})"),
+            None => ".return".to_owned(),
+        };
+        let (Some(mut entry), Some((symbol, 0))) = (self.debug_entry(asked, i, "")?, asked.info.anchor(i.pc))
+        else {
+            return Ok(None);
+        };
+        // the function's first instruction, where the arguments are
+        if let Some(place) = self.place(asked, i.pc) {
+            entry.place = place;
+            entry.handle = self.keep(Found::Debug(self.scoped(asked, i, i.pc, false, false)?));
+        }
+        let module = asked.module.map(crate::target::debugfiles::module_name);
+        Ok(Some(TargetPlace {
+            place: Place::Return { symbol: symbol.to_owned(), module, maxactive },
+            pp: format!("{}{suffix}", self.pp(asked, "function", i, i.line)),
+            name: i.name.clone(),
+            handle: self.keep(Found::Debug(self.scoped(asked, i, i.pc, false, true)?)),
+            entry: Some(Box::new(entry)),
+        }))
+    }
+
+    /// `statement("f@file:line")`
+    pub(super) fn debug_statements(
+        &self,
+        module: Option<&str>,
+        pattern: &str,
+        nearest: bool,
+    ) -> Result<Option<Vec<TargetPlace>>, Diagnostic> {
+        let Some(info) = self.debuginfo(module) else { return Ok(None) };
+        let asked = Asked { module, info: &info };
+        let (name, rest) = pattern.split_once('@').unwrap_or((pattern, ""));
+        let Some((file, lines)) = Lines::parse(rest) else { return Err(self.bad_lines(pattern)) };
+        let functions = self.named(&asked, name, file, pattern)?;
+        let mut out: Vec<TargetPlace> = Vec::new();
+        let near: RefCell<(Option<u64>, Option<u64>)> = RefCell::default();
+        for i in &functions {
+            let found = if lines == Lines::Declared {
+                Ok(vec![Statement { pc: i.pc, line: i.line, file: i.file.clone() }])
+            } else {
+                info.statements(i, &lines, nearest).map_err(debug_trouble)?
+            };
+            let statements = match found {
+                Ok(s) => s,
+                Err(NoLine::File) => continue,
+                Err(NoLine::Line(below, above)) => {
+                    let mut n = near.borrow_mut();
+                    n.0 = n.0.max(below);
+                    n.1 = match (n.1, above) {
+                        (Some(a), Some(b)) => Some(a.min(b)),
+                        (a, b) => a.or(b),
+                    };
+                    continue;
+                }
+            };
+            for s in statements {
+                let Some(place) = self.place(&asked, s.pc) else { continue };
+                if out.iter().any(|t| t.place == place) {
+                    continue;
+                }
+                let scoped = self.scoped(&asked, i, s.pc, true, false)?;
+                let suffix = if nearest { ".nearest" } else { "" };
+                out.push(TargetPlace {
+                    place,
+                    pp: format!("{}{suffix}", self.pp(&asked, "statement", i, s.line)),
+                    name: i.name.clone(),
+                    handle: self.keep(Found::Debug(scoped)),
+                    entry: None,
+                });
+            }
+        }
+        if out.is_empty() && !functions.is_empty() && lines != Lines::Declared {
+            let (below, above) = *near.borrow();
+            let lines: Vec<String> = [below, above].iter().flatten().map(u64::to_string).collect();
+            let near = match lines.is_empty() {
+                true => "it has no lines with code".to_owned(),
+                false => format!("nearest lines with code: {}; .nearest takes the nearest", lines.join(", ")),
+            };
+            return Err(self.error("no-line-records", format!("no line records for {rest} ({near})")));
+        }
+        Ok(Some(out))
+    }
+
+    /// `function(NUMBER)`, `statement(NUMBER)`: an address of the file's own layout.
+    pub(super) fn debug_address(
+        &self,
+        module: Option<&str>,
+        address: u64,
+        statement: bool,
+        variant: &Variant,
+    ) -> Result<Option<Vec<TargetPlace>>, Diagnostic> {
+        let Some(info) = self.debuginfo(module) else { return Ok(None) };
+        let asked = Asked { module, info: &info };
+        let Some(function) = info.function_at(address).map_err(debug_trouble)? else { return Ok(None) };
+        if !statement {
+            return match variant {
+                Variant::Return { maxactive } => {
+                    self.debug_return(&asked, &function, *maxactive).map(|p| Some(p.into_iter().collect()))
+                }
+                _ => self.debug_entry(&asked, &function, "").map(|p| Some(p.into_iter().collect())),
+            };
+        }
+        let Some(place) = self.place(&asked, address) else { return Ok(None) };
+        let line = info.line_of(address).map_err(debug_trouble)?.map_or(function.line, |l| l.1);
+        let scoped = self.scoped(&asked, &function, address, true, false)?;
+        Ok(Some(vec![TargetPlace {
+            place,
+            pp: self.pp(&asked, "statement", &function, line),
+            name: function.name.clone(),
+            handle: self.keep(Found::Debug(scoped)),
+            entry: None,
+        }]))
+    }
+
+    /// The function of a symbol, for variables that BTF does not know.
+    pub(super) fn debug_of_symbol(
+        &self,
+        symbol: &str,
+        module: Option<&str>,
+        returns: bool,
+    ) -> Option<Rc<DebugPlace>> {
+        let info = self.debuginfo(module)?;
+        let at = info.symbols().iter().find(|s| s.is_function && s.name == symbol)?.address;
+        let function = info.function_at(at).ok()??;
+        let asked = Asked { module, info: &info };
+        self.scoped(&asked, &function, function.pc, false, returns).ok().map(Rc::new)
+    }
+
+    pub(super) fn debug_similar(&self, query: &Query) -> Vec<String> {
+        let (module, pattern) = match query {
+            Query::Function { module, spec: Spec::Pattern(p), .. }
+            | Query::Statement { module, spec: Spec::Pattern(p), .. } => (module.as_deref(), p),
+            _ => return Vec::new(),
+        };
+        let name = pattern.split('@').next().unwrap_or(pattern);
+        let Some(info) = self.debuginfo(module) else { return Vec::new() };
+        super::nearest(name, info.function_names().into_iter(), 5)
+    }
+}

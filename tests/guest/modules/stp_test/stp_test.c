@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * stp_test.c - code whose values are known, for probes on a module's functions,
+ * statements and variables. Each write to /proc/stp_test runs it once, with the
+ * number that was written. Of no other use.
+ */
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/uaccess.h>
+
+enum stp_colour { STP_RED, STP_GREEN = 7, STP_BLUE = -2 };
+
+struct stp_inner {
+	short a;
+	unsigned int low : 3, mid : 9;
+	int sign : 5;
+};
+
+struct stp_rec {
+	long number;
+	char name[8];
+	union {
+		int as_int;
+		unsigned char bytes[4];
+	};
+	struct stp_inner nested;
+	const char *text;
+	struct stp_rec *next;
+	int grid[2][3];
+	enum stp_colour colour;
+	bool flag;
+	unsigned long long wide;
+};
+
+struct stp_pair {
+	int first;
+	unsigned short second;
+};
+
+static int stp_runs;
+int stp_shared = 4711;
+
+static struct stp_rec stp_second = {
+	.number = -77,
+	.name = "second",
+	.as_int = -5,
+	.nested = { .a = -3, .low = 5, .mid = 300, .sign = -9 },
+	.text = "text of the second",
+	.grid = { { 1, 2, 3 }, { 4, 5, 6 } },
+	.colour = STP_BLUE,
+	.flag = true,
+	.wide = 0xfedcba9876543210ULL,
+};
+
+static struct stp_rec stp_first = {
+	.number = 123456789012345,
+	.name = "first",
+	.bytes = { 1, 2, 3, 4 },
+	.nested = { .a = 11, .low = 2, .mid = 77, .sign = 6 },
+	.text = "text of the first",
+	.next = &stp_second,
+	.grid = { { 10, 20, 30 }, { 40, 50, 60 } },
+	.colour = STP_GREEN,
+	.wide = 42,
+};
+
+/* a value that no optimiser can know */
+static noinline int stp_opaque(int n)
+{
+	asm volatile("" : "+r"(n));
+	return n;
+}
+
+static __always_inline int stp_inlined(int factor, int base)
+{
+	int product = factor * stp_opaque(base);
+
+	return product + 1;
+}
+
+noinline int stp_leaf(struct stp_rec *rec, short count, unsigned char small, struct stp_pair pair);
+noinline int stp_leaf(struct stp_rec *rec, short count, unsigned char small, struct stp_pair pair)
+{
+	int sum = count + small;
+
+	sum += stp_opaque(pair.first) + pair.second;
+	sum += rec->nested.mid; /* statement: sum is known here */
+	rec->number += stp_opaque(sum) - sum;
+	return sum;
+}
+
+noinline long stp_many(int a, int b, int c, int d, int e, int f, int seventh, long eighth);
+noinline long stp_many(int a, int b, int c, int d, int e, int f, int seventh, long eighth)
+{
+	asm volatile("" : : : "memory");
+	return stp_opaque(a + b + c + d + e + f) + seventh + eighth;
+}
+
+noinline void stp_nothing(void);
+noinline void stp_nothing(void)
+{
+	asm volatile("" : : : "memory");
+}
+
+noinline int stp_run(int n);
+noinline int stp_run(int n)
+{
+	struct stp_pair pair = { .first = n * 2, .second = 9 };
+	volatile int in_memory = n + 1000;
+	int total = 0;
+
+	stp_runs++;
+	total += stp_leaf(&stp_first, -n, 200, pair);
+	if (stp_opaque(n) > 0) {
+		int within = stp_opaque(n + 5);
+
+		total += within; /* statement: within is known here */
+		total += stp_inlined(within, 3);
+	}
+	total += stp_many(1, 2, 3, 4, 5, 6, 7, -8);
+out:
+	total += in_memory; /* statement: in_memory is known here */
+	stp_nothing();
+	if (stp_opaque(total) < 0)
+		goto out;
+	return total;
+}
+
+static ssize_t stp_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
+{
+	int n, err = kstrtoint_from_user(buf, count, 0, &n);
+
+	if (err)
+		return err;
+	pr_debug("stp_test: %d gives %d\n", n, stp_run(n));
+	return count;
+}
+
+static const struct proc_ops stp_ops = {
+	.proc_write = stp_write,
+};
+
+static int __init stp_init(void)
+{
+	return proc_create("stp_test", 0200, NULL, &stp_ops) ? 0 : -ENOMEM;
+}
+
+static void __exit stp_exit(void)
+{
+	remove_proc_entry("stp_test", NULL);
+}
+
+module_init(stp_init);
+module_exit(stp_exit);
+MODULE_DESCRIPTION("known values for probes");
+MODULE_LICENSE("Dual MIT/GPL");
