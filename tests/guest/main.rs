@@ -3,6 +3,7 @@
 //! After every case the kernel's log must hold nothing that a sound module has no part in.
 
 mod aliases;
+mod debuginfo;
 mod device;
 mod library;
 mod scripts;
@@ -54,7 +55,12 @@ pub fn numbers(outcome: &Outcome, key: &str) -> Result<Vec<i64>, String> {
 }
 
 fn run(series: &str, checks: Vec<Check>) {
+    run_with(series, checks, |_| ());
+}
+
+fn run_with(series: &str, checks: Vec<Check>, prepare: fn(&mut Guest)) {
     let mut guest = Guest::new(Series::find(series).expect("series"));
+    prepare(&mut guest);
     guest.text("/lib.sh", include_str!("lib.sh"));
     let scripts = stp_tests::guest::kernel::root().join("tests/guest/scripts");
     guest.file(&scripts, "/scripts");
@@ -119,6 +125,16 @@ fn the_library_sees_kernel_6_1_as_it_is() {
 #[test]
 fn the_library_sees_kernel_6_12_as_it_is() {
     run("6.12", [aliases::checks("6.12"), library::checks()].into_iter().flatten().collect());
+}
+
+#[test]
+fn debuginfo_and_btf_give_known_values_in_kernel_6_1() {
+    run_with("6.1", debuginfo::checks(), debuginfo::prepare);
+}
+
+#[test]
+fn debuginfo_and_btf_give_known_values_in_kernel_6_12() {
+    run_with("6.12", debuginfo::checks(), debuginfo::prepare);
 }
 
 #[test]

@@ -47,6 +47,37 @@ pub fn programs() -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
+/// Builds every `tests/guest/modules/NAME` for that kernel, with debuginfo; gives the `.ko` files.
+pub fn test_modules(kernel: &Kernel) -> Result<Vec<PathBuf>> {
+    let dir = build_dir().join("guest/modules").join(&kernel.release);
+    let _lock = Lock::take(&dir)?;
+    let mut made = Vec::new();
+    for entry in fs::read_dir(root().join("tests/guest/modules"))? {
+        let source = entry?.path();
+        let name = source.file_name().context("name")?.to_string_lossy().into_owned();
+        let (to, out) = (dir.join(&name), dir.join(&name).join(format!("{name}.ko")));
+        let mut stale = false;
+        fs::create_dir_all(&to)?;
+        for file in fs::read_dir(&source)? {
+            let file = file?.path();
+            let copy = to.join(file.file_name().context("name")?);
+            if newer(&file, &copy) || newer(&copy, &out) {
+                fs::copy(&file, &copy)?;
+                stale = true;
+            }
+        }
+        if stale {
+            let m = format!("M={}", to.display());
+            let mut make = Command::new("make");
+            make.args(["-s", "-C"]).arg(&kernel.headers).args([&m, "KCFLAGS=-g -Werror", "modules"]);
+            run(make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL"))?;
+        }
+        made.push(out);
+    }
+    made.sort();
+    Ok(made)
+}
+
 /// A copy without debug information, for the initramfs.
 pub fn stripped(program: &Path) -> Result<PathBuf> {
     let dir = build_dir().join("guest/stripped");

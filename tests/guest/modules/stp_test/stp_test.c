@@ -27,7 +27,7 @@ struct stp_rec {
 	struct stp_inner nested;
 	const char *text;
 	struct stp_rec *next;
-	int grid[2][3];
+	int row[3];
 	enum stp_colour colour;
 	bool flag;
 	unsigned long long wide;
@@ -38,7 +38,12 @@ struct stp_pair {
 	unsigned short second;
 };
 
-static int stp_runs;
+struct stp_matrix {
+	int grid[2][3];
+};
+
+static const struct stp_matrix stp_numbers = { .grid = { { 1, 2, 3 }, { 4, 5, 6 } } };
+static int stp_runs, stp_result;
 int stp_shared = 4711;
 
 static struct stp_rec stp_second = {
@@ -47,7 +52,7 @@ static struct stp_rec stp_second = {
 	.as_int = -5,
 	.nested = { .a = -3, .low = 5, .mid = 300, .sign = -9 },
 	.text = "text of the second",
-	.grid = { { 1, 2, 3 }, { 4, 5, 6 } },
+	.row = { 1, 2, 3 },
 	.colour = STP_BLUE,
 	.flag = true,
 	.wide = 0xfedcba9876543210ULL,
@@ -60,7 +65,7 @@ static struct stp_rec stp_first = {
 	.nested = { .a = 11, .low = 2, .mid = 77, .sign = 6 },
 	.text = "text of the first",
 	.next = &stp_second,
-	.grid = { { 10, 20, 30 }, { 40, 50, 60 } },
+	.row = { 10, 20, 30 },
 	.colour = STP_GREEN,
 	.wide = 42,
 };
@@ -79,13 +84,20 @@ static __always_inline int stp_inlined(int factor, int base)
 	return product + 1;
 }
 
+noinline void stp_nothing(void);
+noinline void stp_nothing(void)
+{
+	asm volatile("" : : : "memory");
+}
+
 noinline int stp_leaf(struct stp_rec *rec, short count, unsigned char small, struct stp_pair pair);
 noinline int stp_leaf(struct stp_rec *rec, short count, unsigned char small, struct stp_pair pair)
 {
 	int sum = count + small;
 
 	sum += stp_opaque(pair.first) + pair.second;
-	sum += rec->nested.mid; /* statement: sum is known here */
+	sum += rec->nested.mid;
+	stp_nothing(); /* statement: sum is known here */
 	rec->number += stp_opaque(sum) - sum;
 	return sum;
 }
@@ -97,10 +109,10 @@ noinline long stp_many(int a, int b, int c, int d, int e, int f, int seventh, lo
 	return stp_opaque(a + b + c + d + e + f) + seventh + eighth;
 }
 
-noinline void stp_nothing(void);
-noinline void stp_nothing(void)
+noinline int stp_corner(const struct stp_matrix *matrix);
+noinline int stp_corner(const struct stp_matrix *matrix)
 {
-	asm volatile("" : : : "memory");
+	return stp_opaque(matrix->grid[1][2]);
 }
 
 noinline int stp_run(int n);
@@ -115,13 +127,13 @@ noinline int stp_run(int n)
 	if (stp_opaque(n) > 0) {
 		int within = stp_opaque(n + 5);
 
-		total += within; /* statement: within is known here */
-		total += stp_inlined(within, 3);
+		stp_nothing(); /* statement: within is known here */
+		total += within + stp_inlined(within, 3);
 	}
 	total += stp_many(1, 2, 3, 4, 5, 6, 7, -8);
 out:
+	total += stp_corner(&stp_numbers);
 	total += in_memory; /* statement: in_memory is known here */
-	stp_nothing();
 	if (stp_opaque(total) < 0)
 		goto out;
 	return total;
@@ -133,7 +145,7 @@ static ssize_t stp_write(struct file *file, const char __user *buf, size_t count
 
 	if (err)
 		return err;
-	pr_debug("stp_test: %d gives %d\n", n, stp_run(n));
+	WRITE_ONCE(stp_result, stp_run(n));
 	return count;
 }
 
