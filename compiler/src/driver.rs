@@ -48,7 +48,7 @@ pub struct Options {
     pub kernel_release: Option<String>,
     /// Root of the files of the traced machine (`--sysroot`, default `/`).
     pub sysroot: Option<PathBuf>,
-    /// `-d`, `-r DIR`, and where tables of debuginfo are kept.
+    /// `-d`, `-r DIR`
     pub debug: DebugOptions,
     /// `-m NAME`: name of the session.
     pub name: Option<String>,
@@ -125,8 +125,12 @@ fn context<'a>(
 
 impl Compilation {
     pub fn new(options: Options) -> Self {
-        let target =
-            KernelTarget::new(options.kernel_release.as_deref(), options.sysroot.as_deref(), &options.debug);
+        let target = KernelTarget::new(
+            options.kernel_release.as_deref(),
+            options.sysroot.as_deref(),
+            &options.debug,
+            &options.cache,
+        );
         Self {
             options,
             sources: SourceMap::default(),

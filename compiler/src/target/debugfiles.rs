@@ -6,6 +6,7 @@
 use super::dwarf::find::{Search, PATH_ENV};
 use super::dwarf::Debuginfo;
 use super::kernel::{note_build_id, Kernel};
+use crate::cache::Cache;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs;
@@ -19,15 +20,13 @@ pub struct DebugOptions {
     pub objects: Vec<PathBuf>,
     /// `-r DIR`: a build directory.
     pub build: Option<PathBuf>,
-    /// Where tables made of debuginfo are kept between runs; `None`: nowhere.
-    pub cache: Option<PathBuf>,
 }
 
 /// Files of one kernel.
 #[derive(Debug)]
 pub struct DebugFiles {
     search: Search,
-    cache: Option<PathBuf>,
+    cache: Cache,
     kernel: OnceCell<Option<Rc<Debuginfo>>>,
     modules: RefCell<HashMap<String, Option<Rc<Debuginfo>>>>,
     /// Files that were passed over, with the reason: for messages.
@@ -35,14 +34,15 @@ pub struct DebugFiles {
 }
 
 impl DebugFiles {
-    pub fn new(kernel: &Kernel, options: &DebugOptions) -> Self {
+    /// `cache`: where tables made of debuginfo are kept between runs.
+    pub fn new(kernel: &Kernel, options: &DebugOptions, cache: &Cache) -> Self {
         let list = std::env::var(PATH_ENV).ok();
         let mut search = Search::new(kernel.root(), kernel.release(), list.as_deref());
         search.objects = options.objects.clone();
         search.build = options.build.clone();
         Self {
             search,
-            cache: options.cache.clone(),
+            cache: cache.clone(),
             kernel: OnceCell::new(),
             modules: RefCell::default(),
             passed_over: RefCell::default(),
@@ -52,7 +52,7 @@ impl DebugFiles {
     /// The first file that can be read and is of this build.
     fn first(&self, candidates: Vec<PathBuf>, build_id: Option<&[u8]>) -> Option<Rc<Debuginfo>> {
         for path in candidates {
-            match Debuginfo::open(&path, self.cache.as_deref()) {
+            match Debuginfo::open(&path, &self.cache) {
                 Ok(d) if build_id.zip(d.build_id()).is_none_or(|(a, b)| a == b) => {
                     return Some(Rc::new(d));
                 }

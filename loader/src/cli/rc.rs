@@ -4,18 +4,13 @@
 use super::UsageError;
 use std::path::PathBuf;
 
-/// The user's directory of rc file and cache.
-pub fn directory() -> Option<PathBuf> {
-    match (std::env::var_os("SYSTEMTAP_DIR"), std::env::var_os("HOME")) {
-        (Some(d), _) if !d.is_empty() => Some(PathBuf::from(d)),
-        (_, Some(home)) if !home.is_empty() => Some(PathBuf::from(home).join(".systemtap")),
-        _ => None,
-    }
-}
-
 /// Words of the rc file, none where there is no such file.
 pub fn options() -> Result<Vec<String>, UsageError> {
-    let Some(dir) = directory() else { return Ok(Vec::new()) };
+    let dir = match (std::env::var_os("SYSTEMTAP_DIR"), std::env::var_os("HOME")) {
+        (Some(d), _) if !d.is_empty() => PathBuf::from(d),
+        (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".systemtap"),
+        _ => return Ok(Vec::new()),
+    };
     let file = dir.join("rc");
     let Ok(text) = std::fs::read_to_string(&file) else { return Ok(Vec::new()) };
     let mut words = Vec::new();

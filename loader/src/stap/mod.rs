@@ -72,10 +72,7 @@ fn options(i: &Invocation) -> Options {
         privilege: i.privilege.unwrap_or_default(),
         kernel_release: i.release.clone(),
         sysroot: i.sysroot.clone(),
-        debug: DebugOptions {
-            objects: i.objects.clone(),
-            build: i.build.clone(),
-        },
+        debug: DebugOptions { objects: i.objects.clone(), build: i.build.clone() },
         name: Some(i.name.clone().unwrap_or_else(|| format!("stap_{}", std::process::id()))),
         cache: cache::of_user(i.cache),
         has_target: i.command.is_some() || i.target.is_some(),

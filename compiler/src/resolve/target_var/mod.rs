@@ -22,6 +22,7 @@ mod walk;
 mod tests;
 
 use super::target_api::{Access, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};
+use crate::cache::Cache;
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::syntax::ast;
 use crate::target::btf::{kind, Btf};
@@ -77,12 +78,12 @@ enum Found {
 
 impl KernelTarget {
     /// The kernel of that release, or the running one; files are looked up below the root.
-    pub fn new(release: Option<&str>, sysroot: Option<&Path>, debug: &DebugOptions) -> Self {
-        Self::of(Kernel::new(release, sysroot), debug)
+    pub fn new(release: Option<&str>, sysroot: Option<&Path>, debug: &DebugOptions, cache: &Cache) -> Self {
+        Self::of(Kernel::new(release, sysroot), debug, cache)
     }
 
-    pub fn of(kernel: Kernel, debug: &DebugOptions) -> Self {
-        let files = DebugFiles::new(&kernel, debug);
+    pub fn of(kernel: Kernel, debug: &DebugOptions, cache: &Cache) -> Self {
+        let files = DebugFiles::new(&kernel, debug, cache);
         Self {
             kernel,
             symbols: Symbols::default(),

@@ -63,7 +63,7 @@ fn kernel() -> KernelTarget {
     b.func("__traceiter_sched_tick", int, &[("__data", void_p), ("cpu", int), ("file", file_p)]);
     b.enumeration("colours", &[("RED", 3), ("BLUE", 5)]);
     let btf = Btf::from_bytes(b.bytes(), None).expect("blob");
-    KernelTarget::of(Kernel::of_types(btf), &Default::default())
+    KernelTarget::of(Kernel::of_types(btf), &Default::default(), &Default::default())
 }
 
 fn function(k: &KernelTarget, name: &str, variant: Variant) -> TargetPlace {

@@ -264,7 +264,7 @@ impl Debuginfo {
             };
             producer.and_then(|v| dwarf.attr_string(u, v).ok()).map_or("", text)
         };
-        let level = root.split_whitespace().filter(|w| w.starts_with("-O")).next_back();
+        let level = root.split_whitespace().rfind(|w| w.starts_with("-O"));
         if function.inlined || level.is_some_and(|l| l != "-O0") || root.is_empty() {
             return Ok(function.pc);
         }

@@ -46,14 +46,14 @@ pub(super) struct Elf {
     pub loaded: Vec<Loaded>,
     symbols: OnceCell<Vec<ElfSymbol>>,
     /// Sections that had to be made: decompressed, relocated. Never changed once they are here.
-    made: elsa::Made,
+    made: keep::Made,
     object: ElfFile64<'static>,
     /// What `object` and the sections point into; dropped last.
     _map: memmap2::Mmap,
 }
 
 /// Grows, and never moves or frees what is in it.
-mod elsa {
+mod keep {
     use std::cell::RefCell;
 
     #[derive(Default)]
@@ -120,7 +120,7 @@ impl Elf {
             build_id,
             loaded,
             symbols: OnceCell::new(),
-            made: elsa::Made::default(),
+            made: keep::Made::default(),
             object,
             _map: map,
         })

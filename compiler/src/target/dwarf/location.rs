@@ -215,7 +215,7 @@ impl Debuginfo {
         let mut stack: Vec<Formula> = Vec::new();
         let mut whole: Option<Location> = None;
         let mut pieces: Vec<(Location, u64)> = Vec::new();
-        let mut ops = x.clone().operations(unit.unit.encoding());
+        let mut ops = x.operations(unit.unit.encoding());
         let mut steps = 0;
         let pop = |stack: &mut Vec<Formula>| {
             stack.pop().ok_or_else(|| DwarfError::Damaged("a location takes from an empty stack".into()))
@@ -384,7 +384,7 @@ fn converted(unit: &Unit, f: Formula, base: gimli::UnitOffset) -> Result<Formula
 fn wrap(v: &AttributeValue<Reader>) -> AttributeValue<Reader> {
     match v {
         AttributeValue::Block(b) => AttributeValue::Exprloc(Expression(*b)),
-        v => v.clone(),
+        v => *v,
     }
 }
 

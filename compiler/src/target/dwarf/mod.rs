@@ -11,7 +11,6 @@
 //! `code` lists what a unit has of code, `scope` the variables at an address,
 //! `location` what their expressions mean, `lines` lines, `types` types.
 
-pub mod cache;
 pub mod code;
 pub mod find;
 pub mod index;
@@ -26,6 +25,7 @@ mod tests;
 
 pub use load::{ElfSymbol, Loaded};
 
+use crate::cache::Cache;
 use gimli::{
     AttributeValue, DebuggingInformationEntry, DwAt, DwarfPackage, EndianSlice, LittleEndian, UnitOffset,
 };
@@ -68,6 +68,7 @@ const MAX_CHAIN: u32 = 16;
 
 type Entry<'u> = DebuggingInformationEntry<'u, 'u, Reader>;
 type Value = AttributeValue<Reader>;
+type Skeleton = (Arc<gimli::Dwarf<Reader>>, gimli::Unit<Reader>);
 
 /// One compilation unit, its split part in the place of its skeleton.
 pub(crate) struct Unit {
@@ -76,7 +77,7 @@ pub(crate) struct Unit {
     /// Of the header, with the file's number.
     at: Die,
     /// Of a split unit: what the main file has of it (line table, addresses).
-    skeleton: Option<Box<(Arc<gimli::Dwarf<Reader>>, gimli::Unit<Reader>)>>,
+    skeleton: Option<Box<Skeleton>>,
     code: OnceCell<code::Code>,
     names: OnceCell<types::UnitNames>,
 }
@@ -99,7 +100,7 @@ pub struct Debuginfo {
     ranges: OnceCell<Vec<(u64, u64, Die)>>,
     index: OnceCell<Option<index::Index>>,
     /// Where the index is kept between runs.
-    cache_dir: Option<PathBuf>,
+    cache: Cache,
     /// Files of split units, whose bytes the units read.
     split: RefCell<Vec<Rc<Elf>>>,
     elf: Elf,
@@ -191,8 +192,8 @@ impl Unit {
 }
 
 impl Debuginfo {
-    /// Opens a file. `cache_dir`: where indexes are kept, if they are to be kept.
-    pub fn open(path: &Path, cache_dir: Option<&Path>) -> Result<Self> {
+    /// Opens a file. `cache`: where its index is kept.
+    pub fn open(path: &Path, cache: &Cache) -> Result<Self> {
         let elf = Elf::open(path)?;
         if !(elf.has_section(".debug_info") || elf.has_section(".zdebug_info")) {
             return Err(DwarfError::None(path.to_owned()));
@@ -214,7 +215,7 @@ impl Debuginfo {
             units: RefCell::default(),
             ranges: OnceCell::new(),
             index: OnceCell::new(),
-            cache_dir: cache_dir.map(Path::to_owned),
+            cache: cache.clone(),
             split: RefCell::default(),
             elf,
         })

@@ -7,6 +7,7 @@ use super::location::{Formula, Location};
 use super::scope::VariableKind;
 use super::types::Types;
 use super::{Debuginfo, Die};
+use crate::cache::Cache;
 use crate::target::ctype::{self, CType, Field, RecordKind, TypeSource};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,7 +57,7 @@ fn compile(flags: &[&str]) -> (Dir, PathBuf) {
 
 fn open(flags: &[&str]) -> (Dir, Rc<Debuginfo>) {
     let (dir, object) = compile(flags);
-    let info = Debuginfo::open(&object, None).expect("debuginfo");
+    let info = Debuginfo::open(&object, &Cache::default()).expect("debuginfo");
     (dir, Rc::new(info))
 }
 
@@ -209,7 +210,7 @@ fn labels_and_callees_are_found_in_their_function() {
     for flags in FORMS {
         let (_dir, info) = open(flags);
         let compute = one(&info, "compute");
-        let labels = info.labels(&[compute.clone()], "ag*").expect("labels");
+        let labels = info.labels(std::slice::from_ref(&compute), "ag*").expect("labels");
         assert_eq!(
             labels.iter().map(|l| l.label.as_deref()).collect::<Vec<_>>(),
             [Some("again")],
@@ -217,7 +218,7 @@ fn labels_and_callees_are_found_in_their_function() {
         );
         assert_eq!(labels[0].line, line("again:"));
         let names = |pattern: &str, depth| -> Vec<String> {
-            let found = info.callees(&[compute.clone()], pattern, depth).expect("callees");
+            let found = info.callees(std::slice::from_ref(&compute), pattern, depth).expect("callees");
             let mut names: Vec<String> = found.into_iter().map(|i| i.name).collect();
             names.sort();
             names
@@ -297,7 +298,7 @@ fn damaged_files_are_errors_and_never_a_crash() {
             bytes.truncate(good.len() * (round + 1) / 160);
         }
         std::fs::write(&bad, &bytes).expect("write");
-        let Ok(info) = Debuginfo::open(&bad, None) else { continue };
+        let Ok(info) = Debuginfo::open(&bad, &Cache::default()) else { continue };
         let info = Rc::new(info);
         let _ = info.line_of(info.loaded().first().map_or(0, |l| l.address));
         for i in info.instances("*").unwrap_or_default() {
