@@ -29,21 +29,23 @@ pub fn render_in(map: &SourceMap, d: &Diagnostic, p: &Palette) -> String {
     let mut out = String::new();
     if d.severity == Severity::Error && d.stage == Stage::Parse {
         out += &format!("{head} {}\n", d.message);
+        // What comes before the parser looks at a place; the parser saw a token.
+        let before = ["junk", "pp-", "macro-"].iter().any(|c| d.code.starts_with(c));
+        let label = if before { "         at:" } else { "        saw:" };
         if let Some(span) = d.span {
             let eof = d.token.as_deref().is_some_and(|t| t.ends_with(" EOF"));
             match &d.token {
-                Some(token) if eof => out += &format!("        saw: {token}\n"),
+                Some(token) if eof => out += &format!("{label} {token}\n"),
                 token => {
-                    out +=
-                        &format!("        saw: {}at {}\n", token_text(p, token.as_deref()), map.place(span));
+                    out += &format!("{label} {}at {}\n", token_text(token.as_deref()), place(p, map, span));
                     excerpt(&mut out, p, map, span, 5);
                 }
             }
-            expansions(&mut out, p, map, span);
+            expansions(&mut out, p, map, span, 5);
         }
         for (span, message) in &d.related {
             out +=
-                &format!("{head} {message}\n         at: {}at {}\n", what(p, map, *span), map.place(*span));
+                &format!("{head} {message}\n         at: {}at {}\n", what(map, *span), place(p, map, *span));
             excerpt(&mut out, p, map, *span, 5);
         }
     } else {
@@ -51,9 +53,9 @@ pub fn render_in(map: &SourceMap, d: &Diagnostic, p: &Palette) -> String {
         out += &format!("{head} {}", d.message);
         match d.span {
             Some(span) => {
-                out += &format!(": {}at {}\n", token_text(p, d.token.as_deref()), map.place(span));
+                out += &format!(": {}at {}\n", token_text(d.token.as_deref()), place(p, map, span));
                 excerpt(&mut out, p, map, span, indent);
-                expansions(&mut out, p, map, span);
+                expansions(&mut out, p, map, span, indent);
             }
             None => out.push('\n'),
         }
@@ -61,7 +63,7 @@ pub fn render_in(map: &SourceMap, d: &Diagnostic, p: &Palette) -> String {
             if d.severity == Severity::Error {
                 out.push('\n');
             }
-            out += &format!("{head} {message}: {}at {}\n", what(p, map, *span), map.place(*span));
+            out += &format!("{head} {message}: {}at {}\n", what(map, *span), place(p, map, *span));
             excerpt(&mut out, p, map, *span, indent);
         }
     }
@@ -74,18 +76,17 @@ pub fn render_in(map: &SourceMap, d: &Diagnostic, p: &Palette) -> String {
     out
 }
 
-fn token_text(p: &Palette, token: Option<&str>) -> String {
-    match token {
-        None => String::new(),
-        Some(t) => match t.split_once(' ') {
-            Some((kind, text)) => format!("{kind} {} ", Palette::paint(&p.token, text)),
-            None => format!("{t} "),
-        },
-    }
+fn token_text(token: Option<&str>) -> String {
+    token.map_or(String::new(), |t| format!("{t} "))
+}
+
+/// `x.stp:1:2`
+fn place(p: &Palette, map: &SourceMap, span: Span) -> String {
+    Palette::paint(&p.source, &map.place(span))
 }
 
 /// What stands at a place, as SystemTap names it, by its look.
-fn what(p: &Palette, map: &SourceMap, span: Span) -> String {
+fn what(map: &SourceMap, span: Span) -> String {
     let text = String::from_utf8_lossy(map.slice(span)).into_owned();
     let kind = match text.bytes().next() {
         None => return String::new(),
@@ -94,24 +95,33 @@ fn what(p: &Palette, map: &SourceMap, span: Span) -> String {
         Some(b) if b.is_ascii_alphabetic() || b == b'_' || b == b'$' => "identifier",
         Some(_) => "operator",
     };
-    token_text(p, Some(&format!("{kind} '{}'", text.trim_matches('"'))))
+    format!("{kind} '{}' ", text.trim_matches('"'))
 }
 
-/// The line, and a caret under the column.
+/// The line with what it is about, and a caret under the column.
 fn excerpt(out: &mut String, p: &Palette, map: &SourceMap, span: Span, indent: usize) {
     let (line, col) = map.line_col(span);
-    let text = map.line(map.resolve(span).file, line);
-    let label = format!("{:indent$}{}", "", Palette::paint(&p.source, "source:"));
+    let span = map.resolve(span);
+    let text = map.line(span.file, line);
     // Tabs stay tabs, so that the caret stands under its column on any terminal;
     // what is no ASCII counts as one column a character.
-    let before = text.as_bytes().get(..col as usize - 1).unwrap_or(text.as_bytes());
-    let before = String::from_utf8_lossy(before);
-    let gap: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    *out +=
-        &format!("{label} {text}\n{:width$}{gap}{}\n", "", Palette::paint(&p.caret, "^"), width = indent + 8);
+    let bytes = text.as_bytes();
+    let from = (col as usize - 1).min(bytes.len());
+    let to = from.saturating_add((span.hi - span.lo) as usize).min(bytes.len());
+    let gap: String =
+        String::from_utf8_lossy(&bytes[..from]).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    // A token that ends within a character is not one of this line.
+    let shown = match (text.get(..from), text.get(from..to), text.get(to..)) {
+        (Some(before), Some(token), Some(after)) if !token.is_empty() => {
+            format!("{before}{}{after}", Palette::paint(&p.token, token))
+        }
+        _ => text.to_string(),
+    };
+    let caret = Palette::paint(&p.caret, "^");
+    *out += &format!("{:indent$}source: {shown}\n{:width$}{gap}{caret}\n", "", "", width = indent + 8);
 }
 
-fn expansions(out: &mut String, p: &Palette, map: &SourceMap, span: Span) {
+fn expansions(out: &mut String, p: &Palette, map: &SourceMap, span: Span, indent: usize) {
     let all = map.expansions(span);
     for (n, at) in all.iter().enumerate() {
         // The way through deep or recursive macros is the same again and again.
@@ -119,8 +129,8 @@ fn expansions(out: &mut String, p: &Palette, map: &SourceMap, span: Span) {
             *out += &format!("\t({} more expansions)\n", all.len() - n);
             break;
         }
-        *out += &format!("\tin expansion of macro: {}at {}\n", what(p, map, *at), map.place(*at));
-        excerpt(out, p, map, *at, 5);
+        *out += &format!("\tin expansion of macro: {}at {}\n", what(map, *at), place(p, map, *at));
+        excerpt(out, p, map, *at, indent);
     }
 }
 
@@ -166,6 +176,17 @@ mod tests {
         assert_eq!(
             render(&map, &d, false),
             "WARNING: hm: at x.stp:2:16\n source: \tprobe begin { a b }\n         \t              ^\n"
+        );
+    }
+
+    #[test]
+    fn the_place_and_the_token_in_its_line_are_coloured() {
+        let (map, span) = map();
+        let d = Diagnostic::warning(Stage::Semantic, "x", "hm").at(span).token("identifier 'a'");
+        assert_eq!(
+            render(&map, &d, true).replace("\x1b[K", ""),
+            "\x1b[00;33mWARNING:\x1b[m hm: identifier 'a' at \x1b[00;34mx.stp:2:16\x1b[m\n \
+             source: \tprobe begin { \x1b[01ma\x1b[m b }\n         \t              \x1b[01m^\x1b[m\n"
         );
     }
 

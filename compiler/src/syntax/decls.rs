@@ -129,6 +129,9 @@ fn global<'a>(mut i: Toks<'a>, private: bool, out: &mut Script, names: &mut Hash
 /// `[N]`
 fn size(i: Toks<'_>) -> Res<'_, i64> {
     let at = i.skip();
+    if at.kind() == Tok::Eof {
+        return at.fail("unexpected-eof", "unexpected end-of-file");
+    }
     let (i, n) = preceded(op(Op::LBracket), super::exprs::signed_number).parse(i)?;
     if i.kind() == Tok::Eof {
         return i.fail("unexpected-eof", "unexpected end-of-file");

@@ -179,12 +179,23 @@ impl Finish<'_, '_> {
         let uses = Uses::of(&body);
         let mut b = Body::new(self, &info.locals, info.params, &uses);
         b.block(&mut body);
-        let (locals, void) = (b.out, info.ret);
-        let ret = match self.model.types.ty(void) {
+        let locals = b.out;
+        let ret = match self.model.types.ty(info.ret) {
             Some(Type::Str) => Some(Ty::Str),
             Some(_) => Some(Ty::Long),
             None => None,
         };
+        if ret.is_some() {
+            let mut bare = Vec::new();
+            walk::each_stmt(&body, &mut |s| {
+                bare.extend(matches!(s.kind, StmtKind::Return(None)).then_some(s.span))
+            });
+            for span in bare {
+                let message =
+                    format!("'return' without a value in function '{}', which gives one", info.name);
+                self.world.error("bare-return", message, span);
+            }
+        }
         Function {
             name: info.name.clone(),
             params: info.params,

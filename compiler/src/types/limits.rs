@@ -134,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_lists_them() {
+        let page = include_str!("../../../docs/language.md");
+        for (name, is) in OTHER_NAMES {
+            assert!(page.contains(&format!("| `{name}` | `{is}`")), "{name}");
+        }
+        for (name, why) in WITHOUT_EFFECT {
+            // Code words are marked as such there.
+            let row = page.lines().find(|l| l.starts_with('|') && l.contains(&format!("`{name}`")));
+            assert!(row.is_some_and(|r| r.replace('`', "").contains(why)), "{name}");
+        }
+    }
+
+    #[test]
     fn unknown_names_and_values_out_of_range_are_refused() {
         assert!(with(&[("MAXACTIONS", "5")]).1[0].contains("(similar: MAXACTION"));
         assert!(with(&[("MAXACTION", "0")]).1[0].contains("out of range (1, "));

@@ -2,6 +2,7 @@
 
 mod cache;
 mod common;
+mod docs;
 mod hosted;
 
 mod image;
