@@ -12,8 +12,7 @@ use stp_vm::isa::Op;
 
 impl Fun<'_, '_> {
     pub fn foreach(&mut self, f: &Foreach, span: Span) {
-        let slice =
-            self.list(&f.slice.iter().flatten().collect::<Vec<_>>(), &f.limit.iter().collect::<Vec<_>>());
+        let slice = self.slice(&f.slice, &f.limit.iter().collect::<Vec<_>>());
         let limit = f.limit.as_ref().map(|e| self.int(e));
         let (sort, descending) = match f.sort {
             None => (IterSort::Insertion, false),
@@ -34,7 +33,7 @@ impl Fun<'_, '_> {
         self.walk(it, f.array, slice_mask(&f.slice), slice, sort, descending, limit);
         let top = self.bind_top();
         let (cont, end) = (self.label(), self.label());
-        self.jump(Op::Itnext, u32::from(it), 0, end);
+        self.step(it, slice, end);
         for (k, local) in f.keys.iter().enumerate() {
             let Some(l) = local else { continue };
             let (v, ty) = self.local(*l);

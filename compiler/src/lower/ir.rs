@@ -35,7 +35,7 @@ pub struct Ins {
     pub ns: u8,
     /// `call`: the bank of the result, which is left at the start of the list.
     pub result: Option<Bank>,
-    /// `itnew`: first string of the slice keys.
+    /// `itnew`: first string of the slice keys; `itnext` looks at them again.
     pub slice_s: u32,
     /// Index into the places, or [`NONE`].
     pub place: u32,
@@ -83,7 +83,7 @@ impl Ins {
     /// First slot of the string list.
     pub fn str_list(&self) -> u32 {
         match self.op {
-            Op::Itnew => self.slice_s,
+            Op::Itnew | Op::Itnext => self.slice_s,
             _ => self.c,
         }
     }

@@ -1,5 +1,6 @@
 //! Arrays: keys, reading, writing, `in`, `delete`.
 
+use super::fold;
 use super::fun::{bank_of, Fun};
 use super::ir::{Bank, Ins, V};
 use crate::bytecode::{Class, Iter, IterSort, ValueType};
@@ -101,7 +102,7 @@ impl Fun<'_, '_> {
             Some(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
                 // `madd` leaves the sum in the register: never the variable's own.
                 let v = self.int_reg();
-                match (op, super::fold::constant(value)) {
+                match (op, fold::constant(value)) {
                     (BinaryOp::Sub, Some(k)) => self.load_int(v, k.wrapping_neg()),
                     (BinaryOp::Sub, None) => {
                         let x = self.int(value);
@@ -114,7 +115,7 @@ impl Fun<'_, '_> {
                 v
             }
             Some(op) => {
-                let v = super::fold::constant(value).is_none().then(|| self.int(value));
+                let v = fold::constant(value).is_none().then(|| self.int(value));
                 let (t, r) = (self.int_reg(), self.int_reg());
                 self.at(span);
                 self.keyed(Op::Mget, t, array, keys);
@@ -138,13 +139,13 @@ impl Fun<'_, '_> {
             return self.keyed(Op::Mhas, d, array, keys);
         }
         let found = self.int_reg();
-        let slice = self.list(&keys.iter().flatten().collect::<Vec<_>>(), &[]);
+        let slice = self.slice(keys, &[]);
         self.load_int(found, 0);
         let it = self.iterator(span);
         self.at(span);
         self.walk(it, array, slice_mask(keys), slice, IterSort::Insertion, false, None);
         let end = self.label();
-        self.jump(Op::Itnext, u32::from(it), 0, end);
+        self.step(it, slice, end);
         self.load_int(found, 1);
         self.bind(end);
         self.iter_depth -= 1;
@@ -173,6 +174,26 @@ impl Fun<'_, '_> {
             slice_s: keys.first[1],
             ..Ins::abc(Op::Itnew, u32::from(it), limit.unwrap_or(super::ir::NONE), keys.first[0])
         });
+    }
+
+    /// Keys of a slice. The machine looks at the strings of them in each turn,
+    /// so they are never a variable's own slot.
+    pub fn slice(&mut self, keys: &[Option<Expr>], later: &[&Expr]) -> Lists {
+        let given: Vec<&Expr> = keys.iter().flatten().collect();
+        let mut l = self.list(&given, later);
+        if l.len[Bank::Str as usize] == 1 && given.iter().any(|e| e.ty == Ty::Str && fold::alias(e).is_some())
+        {
+            let own = self.str_reg();
+            self.move_to(Ty::Str, own, l.first[Bank::Str as usize]);
+            l.first[Bank::Str as usize] = own;
+        }
+        l
+    }
+
+    /// Steps on, or leaves the loop. `slice`: the keys that the walk began with.
+    pub fn step(&mut self, it: u8, slice: Lists, end: u32) {
+        let (ns, slice_s) = (slice.len[Bank::Str as usize], slice.first[Bank::Str as usize]);
+        self.emit(Ins { ns, slice_s, ..Ins::jump(Op::Itnext, u32::from(it), 0, end) });
     }
 
     pub fn delete_global(&mut self, g: GlobalId, span: Span) {
@@ -204,12 +225,12 @@ impl Fun<'_, '_> {
         }
         // A slice: every entry that it holds. The machine lets the entry at
         // which an iterator stands be deleted.
-        let slice = self.list(&keys.iter().flatten().collect::<Vec<_>>(), &[]);
+        let slice = self.slice(keys, &[]);
         let it = self.iterator(span);
         self.at(span);
         self.walk(it, array, slice_mask(keys), slice, IterSort::Insertion, false, None);
         let (top, end) = (self.bind_top(), self.label());
-        self.jump(Op::Itnext, u32::from(it), 0, end);
+        self.step(it, slice, end);
         let types: Vec<ValueType> = self.cx.classes[array.0 as usize].keys().to_vec();
         let mut l = Lists::default();
         for t in &types {
