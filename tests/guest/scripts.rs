@@ -185,6 +185,20 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "files that a process reads and writes, by name",
+            "echo abcdef >one.txt; stap -c 'dd if=one.txt of=two.txt bs=2 count=3' /scripts/files.stp",
+            |o| prints(o, "one.txt: 3 times, 6 bytes\ntwo.txt: 3 times, 6 bytes\n"),
+        ),
+        Check::new(
+            "headers of received segments name the ports of their sockets",
+            "stap -c 'load_tcp 100 100 >/dev/null' /scripts/ports.stp",
+            |o| {
+                equal("other", numbers(o, "other")?[0], 0)?;
+                let same = numbers(o, "same")?[0];
+                if same >= 100 { Ok(()) } else { Err(format!("{same} segments")) }
+            },
+        ),
+        Check::new(
             "returns pair with entries",
             "stap -DSTP_NO_OVERLOAD /scripts/returns.stp >out & await out armed\n\
              echo calls $(load_calls 1); kill -INT $!; wait $!; cat out",
