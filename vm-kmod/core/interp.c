@@ -239,6 +239,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	vmcase(LOOP)	CHARGE(I_A(i)); pc += I_IMM(i); vmbreak;
 	vmcase(LOOPLT)	CHARGE(I_C(i)); JUMP(RA < RB, I_IMM(i)); vmbreak;
 	vmcase(LOOPLTI)	CHARGE(1); JUMP(RA < IMM, -(s64)I_BC(i)); vmbreak;
+	vmcase(INCLT)	RA = (s64)((u64)RA + 1); CHARGE(I_C(i)); JUMP(RA < RB, I_IMM(i)); vmbreak;
 	/* globals and maps */
 	vmcase(GGET)
 		g = GLOBAL;
@@ -271,6 +272,13 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		if (unlikely(!n))
 			goto raised;
 		RA = *map_value(g->map, n) = (s64)((u64)*map_value(g->map, n) + (u64)RA);
+		vmbreak;
+	vmcase(MADDI)
+		g = GLOBAL;
+		n = map_enter(c, g->map, &RB, &s[I_C(i)]);
+		if (unlikely(!n))
+			goto raised;
+		*map_value(g->map, n) = (s64)((u64)*map_value(g->map, n) + (u64)(s8)I_A(i));
 		vmbreak;
 	vmcase(MHAS)
 		RA = map_find(GLOBAL->map, &RB, &s[I_C(i)]) != 0;

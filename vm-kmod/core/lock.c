@@ -98,6 +98,7 @@ static bool adds_once(const struct vm_prog *p, const struct im_func *f)
 		case OP_LOOP:
 		case OP_LOOPLT:
 		case OP_LOOPLTI:
+		case OP_INCLT:
 			return false;
 		}
 	return f->ncode <= 32 && adds <= 1;

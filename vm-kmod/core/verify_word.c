@@ -233,6 +233,7 @@ static int check_numbers(struct verifier *v, u64 i)
 			return refuse(v, V_LOOP, "backward jump that charges nothing");
 		break;
 	case OP_LOOPLT:
+	case OP_INCLT:
 		if (!I_C(i))
 			return refuse(v, V_LOOP, "backward jump that charges nothing");
 		break;

@@ -136,6 +136,17 @@ fn loops_run_until_their_condition_fails() {
         code.extend(back);
         assert_eq!(number(&mut im, &code), 45);
     }
+    // the step and the comparison in one: r1 = 0..9
+    let code = [
+        i(Op::Ldi, 0, 0, 0, 0),
+        i(Op::Ldi, 1, 0, 0, 0),
+        i(Op::Ldi, 2, 0, 0, 10),
+        i(Op::Add, 0, 0, 1, 0),
+        i(Op::Inclt, 1, 2, 1, -2),
+        i(Op::Muli, 1, 1, 0, 1000),
+        i(Op::Add, 0, 0, 1, 0),
+    ];
+    assert_eq!(number(&mut Image::new(), &code), 10_045);
 }
 
 #[test]

@@ -91,6 +91,24 @@ fn reading_does_not_create_an_entry() {
 }
 
 #[test]
+fn a_small_number_is_added_to_an_entry_at_once() {
+    let mut im = Image::new();
+    let m = im.map(&[INT], INT, 1);
+    let f = im.fmt("%d ");
+    let add = |n: i8| i(Op::Maddi, n as u8, 0, 0, m);
+    let show = [i(Op::Mget, 1, 0, 0, m), i(Op::Print, 0, 1, 0, f)];
+    let mut code = vec![LOCK, i(Op::Ldi, 0, 0, 0, 7)];
+    for n in [1, 127, -128, -1] {
+        code.push(add(n));
+        code.extend(show);
+    }
+    // the map is full: another key is an error
+    code.extend([i(Op::Ldi, 0, 0, 0, 8), add(1), RET]);
+    im.probe(&code, &[(0, WRITE)]);
+    assert_eq!(im.run(), "1 128 0 -1 ERROR: Array overflow, check size limit (1)\n");
+}
+
+#[test]
 fn unsorted_walks_keep_the_order_of_insertion() {
     let mut im = Image::new();
     let m = im.map(&[INT], INT, 10);

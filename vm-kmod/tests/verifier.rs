@@ -196,6 +196,7 @@ fn type_of_the_global_and_the_helper_fit() {
         (Op::Mget, &[mi]),
         (Op::Mset, &[mi]),
         (Op::Madd, &[mi]),
+        (Op::Maddi, &[mi]),
         (Op::Mgets, &[ms]),
         (Op::Msets, &[ms]),
         (Op::Mhas, &[mi, ms, mst]),
@@ -305,6 +306,7 @@ fn loop_charges() {
     let ldi = i(Op::Ldi, 0, 0, 0, 0);
     pair(&[i(Op::Loop, 1, 0, 0, -1)], &[i(Op::Loop, 0, 0, 0, -1)], Rule::Loop);
     pair(&[ldi, i(Op::Looplt, 0, 0, 1, -1), RET], &[ldi, i(Op::Looplt, 0, 0, 0, -1), RET], Rule::Loop);
+    pair(&[ldi, i(Op::Inclt, 0, 0, 1, -1), RET], &[ldi, i(Op::Inclt, 0, 0, 0, -1), RET], Rule::Loop);
 }
 
 #[test]

@@ -259,7 +259,7 @@ impl Writer<'_> {
                 Field::Sb => range('s', value, window.strs),
                 Field::Aw | Field::Ar => format!("a{value}"),
                 Field::Tw | Field::Tr => format!("t{value}"),
-                Field::N if i.op == Op::Gaddi => (value as i8).to_string(),
+                Field::N if matches!(i.op, Op::Gaddi | Op::Maddi) => (value as i8).to_string(),
                 Field::N => value.to_string(),
                 Field::J | Field::K => continue,
             });

@@ -27,11 +27,15 @@ struct Emitter<'a> {
     /// Word of each instruction; of one that is left out, the next one's.
     at: Vec<u32>,
     gone: Vec<bool>,
+    /// Ends of loops that also step their variable, in place of the `addi` before them.
+    stepping: Vec<bool>,
 }
 
 /// Makes the words.
 pub fn emit(body: &Body, places: &Allocation) -> Result<Emitted, TooFar> {
-    let mut e = Emitter { body, places, at: Vec::new(), gone: vec![false; body.code.len()] };
+    let n = body.code.len();
+    let mut e = Emitter { body, places, at: Vec::new(), gone: vec![false; n], stepping: vec![false; n] };
+    e.fuse_steps();
     e.leave_out();
     let mut out = Emitted::default();
     let mut place = NONE;
@@ -90,6 +94,26 @@ impl Emitter<'_> {
         self.at[self.body.labels[label as usize] as usize]
     }
 
+    /// `addi i, i, 1` and then `looplt i, …`: one instruction.
+    fn fuse_steps(&mut self) {
+        for i in 1..self.body.code.len() {
+            let (step, end) = (&self.body.code[i - 1], &self.body.code[i]);
+            if step.op != Op::Addi || step.imm != 1 || end.op != Op::Looplt {
+                continue;
+            }
+            let p = |v| self.place(Bank::Int, v);
+            let same = p(step.a) == p(step.b) && p(step.a) == p(end.a) && p(step.a) != p(end.b);
+            // Nothing may jump between the two, no try block begin or end there.
+            let at = i as u32;
+            let joined = !self.body.labels.contains(&at)
+                && !self.body.tries.iter().any(|(from, to, _)| *from == at || *to == at);
+            if same && joined {
+                self.gone[i - 1] = true;
+                self.stepping[i] = true;
+            }
+        }
+    }
+
     fn leave_out(&mut self) {
         let code = &self.body.code;
         for (i, ins) in code.iter().enumerate() {
@@ -133,7 +157,8 @@ impl Emitter<'_> {
     }
 
     fn word(&self, i: usize, ins: &Ins, pc: u32) -> Result<u64, TooFar> {
-        let info = ins.op.info();
+        let op = if self.stepping[i] { Op::Inclt } else { ins.op };
+        let info = op.info();
         let field = |kind: Field, v: u32| -> u8 {
             match kind {
                 Field::None | Field::J | Field::K => 0,
@@ -147,7 +172,7 @@ impl Emitter<'_> {
             }
         };
         let mut w = Insn {
-            op: ins.op,
+            op,
             a: field(info.a, ins.a),
             b: field(info.b, ins.b),
             c: field(info.c, ins.c),

@@ -18,6 +18,7 @@ mod expr;
 mod fold;
 mod foreach;
 mod fun;
+mod fuse;
 mod ir;
 mod lines;
 mod liveness;
@@ -274,6 +275,7 @@ impl<'p> Lowering<'p> {
 
     /// Registers and machine words; name, flags and signature are the caller's.
     fn finish(&mut self, mut body: ir::Body, span: Span, what: &str) -> Function {
+        fuse::fuse(&mut body);
         let ranges = liveness::analyze(&mut body);
         let places = match regalloc::allocate(&body, &ranges) {
             Ok(p) => p,

@@ -293,8 +293,8 @@ fn elements_of_the_entry_at_which_a_loop_stands_are_not_looked_up() {
 fn a_counting_loop_is_three_instructions_a_turn() {
     let image = compile("probe begin { for (i = 0; i < 1000; i++) s += i; println(s) }");
     let ops = handler(&image);
-    let end = ops.iter().position(|o| *o == Op::Looplt).expect("a closing comparison");
-    assert_eq!(&ops[end - 2..=end], [Op::Add, Op::Addi, Op::Looplt]);
+    let end = ops.iter().position(|o| *o == Op::Inclt).expect("a closing comparison");
+    assert_eq!(&ops[end - 1..=end], [Op::Add, Op::Inclt]);
 }
 
 #[test]
