@@ -3,12 +3,11 @@
 //! `STPVM_FUZZ_SECONDS=3600` (and `STPVM_FUZZ_SEED`), best under
 //! `STPVM_SANITIZE=1`, where the interpreter also asserts what the verifier proved.
 mod common;
-use common::{help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use common::{exercise, help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
+use std::time::Instant;
 use stp_vm::flat::{FmtItem, Header, Iter};
 use stp_vm::isa::{flag, Field, Helper, Imm, Insn, Op, Ret, HELPERS, LIMITS, OPS, RULES};
-use stp_vm::{Hit, Machine, Outcome, Program};
+use stp_vm::Machine;
 
 struct Rng(u64);
 
@@ -367,32 +366,12 @@ struct Tally {
 /// Refused, or every probe runs to its end.
 fn try_image(r: &mut Rng, flat: &[u8], t: &mut Tally) {
     t.images += 1;
-    let p = match Program::load(flat, ALL_CAPS) {
-        Ok(p) => p,
-        Err(f) => {
-            t.refused[f.rule as usize] += 1;
-            return;
-        }
-    };
-    t.accepted += 1;
-    let Ok(mut m) = Machine::new(Arc::new(p), 2, 8192, 4096) else { return };
-    m.map(0x1000, b"kernel memory\0", false, true);
-    m.map(0x1000, b"user \xc3\xa9 memory\0", true, true);
-    m.set_seed(1);
-    m.set_clock(1, 2, 3);
-    for round in 0..3 {
-        for probe in 0..m.program().probes() {
-            let args = (0..r.below(13)).map(|_| r.number() as u64).collect();
-            let regs = r.one_in(2).then_some([7; 17]);
-            let hit = Hit { args, regs, flags: r.below(8) as u32, ..Hit::default() };
-            let start = Instant::now();
-            let outcome = m.run(round & 1, probe, &hit);
-            assert!(start.elapsed() < Duration::from_secs(20), "a handler did not end in time");
-            t.runs += 1;
-            t.errors += u64::from(outcome == Outcome::Error);
-        }
-        for rec in m.drain_all() {
-            m.program().render(&rec, None);
+    match exercise(flat, &mut || r.number() as u64) {
+        Err(f) => t.refused[f.rule as usize] += 1,
+        Ok(runs) => {
+            t.accepted += 1;
+            t.runs += runs.runs;
+            t.errors += runs.errors;
         }
     }
 }
@@ -403,6 +382,13 @@ fn images_are_refused_or_run_to_their_end() {
     let seconds = env("STPVM_FUZZ_SECONDS");
     let mut r = Rng(env("STPVM_FUZZ_SEED").unwrap_or(0x5eed) | 1);
     let seeds = seeds();
+    // for other fuzzers to begin with
+    if let Some(dir) = std::env::var_os("STPVM_FUZZ_SEEDS") {
+        for (n, flat) in seeds.iter().enumerate() {
+            std::fs::write(std::path::Path::new(&dir).join(format!("seed{n}")), flat).expect("a directory");
+        }
+        return;
+    }
     let start = Instant::now();
     let mut made = Tally::default();
     let mut mutated = Tally::default();

@@ -47,6 +47,25 @@ fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
+/// Head and checksum put before an encoded body, whatever that holds: tests of the reader make
+/// damaged images with it.
+pub fn sealed(body: &[u8], target: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + body.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    out.extend_from_slice(&ISA_HASH.to_le_bytes());
+    out.extend_from_slice(&[0; 8]);
+    let id = &target[..target.len().min(ID_MAX)];
+    out.push(id.len() as u8);
+    out.extend_from_slice(id);
+    out.resize(HEADER, 0);
+    out.extend_from_slice(body);
+    let sum = checksum(&out[32..]);
+    out[24..32].copy_from_slice(&sum.to_le_bytes());
+    out
+}
+
 impl Image {
     /// The file form.
     pub fn to_bytes(&self) -> Result<Vec<u8>, FileError> {
@@ -55,20 +74,7 @@ impl Image {
         if body.len() > BODY_MAX {
             return Err(FileError::TooLarge(body.len()));
         }
-        let mut out = Vec::with_capacity(HEADER + body.len());
-        out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-        out.extend_from_slice(&ISA_HASH.to_le_bytes());
-        out.extend_from_slice(&[0; 8]);
-        let id = &self.target[..self.target.len().min(ID_MAX)];
-        out.push(id.len() as u8);
-        out.extend_from_slice(id);
-        out.resize(HEADER, 0);
-        out.extend_from_slice(&body);
-        let sum = checksum(&out[32..]);
-        out[24..32].copy_from_slice(&sum.to_le_bytes());
-        Ok(out)
+        Ok(sealed(&body, &self.target))
     }
 
     /// Reads the file form; `bytes` may be anything.

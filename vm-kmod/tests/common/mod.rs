@@ -324,3 +324,40 @@ pub fn storm(m: &Machine, n: u32, probe: impl Fn(u32, u32) -> (u32, Hit) + Sync)
     });
     done.into_inner()
 }
+
+/// What became of the handlers of an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Runs {
+    pub runs: u64,
+    /// Those that ended in a script error.
+    pub errors: u64,
+}
+
+/// Loads an image from anywhere. It is refused, or each probe runs to its end on both of two CPUs,
+/// with arguments that `number` gives, and what it printed can be rendered. The image's own limits
+/// say how long that may take.
+pub fn exercise(flat: &[u8], number: &mut dyn FnMut() -> u64) -> Result<Runs, stp_vm::Fault> {
+    let program = std::sync::Arc::new(stp_vm::Program::load(flat, ALL_CAPS)?);
+    let mut runs = Runs::default();
+    let Ok(mut m) = Machine::new(program, 2, 8192, 4096) else { return Ok(runs) };
+    m.map(0x1000, b"kernel memory\0", false, true);
+    m.map(0x1000, b"user \xc3\xa9 memory\0", true, true);
+    m.set_seed(1);
+    m.set_clock(1, 2, 3);
+    for round in 0..3 {
+        for probe in 0..m.program().probes() {
+            let args = (0..number() % 13).map(|_| number()).collect();
+            let regs = (number() & 1 == 0).then_some([7; 17]);
+            let hit = Hit { args, regs, flags: (number() & 7) as u32, ..Hit::default() };
+            let start = std::time::Instant::now();
+            let outcome = m.run(round & 1, probe, &hit);
+            assert!(start.elapsed().as_secs() < 20, "a handler did not end in time");
+            runs.runs += 1;
+            runs.errors += u64::from(outcome == Outcome::Error);
+        }
+        for rec in m.drain_all() {
+            m.program().render(&rec, None);
+        }
+    }
+    Ok(runs)
+}
