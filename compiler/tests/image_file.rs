@@ -31,7 +31,7 @@ fn survives(bytes: &[u8]) -> bool {
     let again = image.to_bytes().expect("what was read can be written");
     assert_eq!(Image::from_bytes(&again).as_ref(), Ok(&image));
     let _ = assemble(&image.listing(true));
-    let _ = image.error_text("x", 0, &[1, u32::MAX], Some(0));
+    let _ = image.error_text(b"x", 0, &[1, u32::MAX], Some(0));
     if let Ok(flat) = image.flatten::<Infallible>(&mut |_| Ok(ResolvedPlace::default())) {
         let _ = stp_vm::verify(&flat, 15);
     }

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         let again = image.to_bytes().expect("what was read can be written");
         assert_eq!(Image::from_bytes(&again).as_ref(), Ok(&image));
         let _ = stp_compiler::bytecode::assemble(&image.listing(true));
-        let _ = image.error_text("x", 0, &[1], Some(0));
+        let _ = image.error_text(b"x", 0, &[1], Some(0));
         if let Some(flat) = flatten(&image) {
             let _ = stp_vm::verify(&flat, 15);
         }
