@@ -4,7 +4,7 @@
 //! verifier's affair.
 
 use super::image::{
-    Class, FormatItem, Function, Global, Hist, Image, IterSort, LockMode, Number, Ret, ValueType,
+    Class, Constant, FormatItem, Function, Global, Hist, Image, IterSort, LockMode, Number, Ret, ValueType,
 };
 use super::signature::format_window;
 use crate::types::hir::Place;
@@ -271,7 +271,14 @@ impl Image {
             f.string(b"");
         }
         for k in &self.constants {
-            f.put(Section::Const, *k);
+            let k = match k {
+                Constant::Number(k) => *k,
+                Constant::Address(a) => {
+                    let at = resolve(&a.place()).map_err(FlatError::Place)?;
+                    (at.addr as i64).wrapping_add(a.offset)
+                }
+            };
+            f.put(Section::Const, k);
         }
         for g in &self.globals {
             f.global(g);

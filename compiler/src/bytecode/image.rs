@@ -3,7 +3,7 @@
 //! machine: probes have a [`Place`].
 
 use crate::bytes::Bytes;
-use crate::types::hir::Place;
+use crate::types::hir::{Place, SymbolRef};
 use serde::{Deserialize, Serialize};
 use stp_vm::isa::{Insn, Limits, LIMITS};
 
@@ -27,8 +27,8 @@ pub struct Image {
     pub probes: Vec<Probe>,
     /// Names are unique.
     pub globals: Vec<Global>,
-    /// Integers that fit no immediate.
-    pub constants: Vec<i64>,
+    /// Integers that fit no immediate, and addresses.
+    pub constants: Vec<Constant>,
     /// `[0]` is the empty string.
     pub strings: Vec<Bytes>,
     pub formats: Vec<Vec<FormatItem>>,
@@ -40,6 +40,14 @@ pub struct Image {
     pub places: Vec<CodePlace>,
     /// Source lines shown beside the code, in the order of (file, line).
     pub source: Vec<SourceLine>,
+}
+
+/// An integer of the pool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Constant {
+    Number(i64),
+    /// Looked up on the machine that runs the program.
+    Address(SymbolRef),
 }
 
 /// A function, a probe's condition, or a handler.

@@ -51,6 +51,18 @@ impl Image {
 /// Letters of the `IM_FL_*` bits, lowest first.
 pub(super) const FLAG_LETTERS: [char; 5] = ['0', '+', ' ', '-', '#'];
 
+/// An entry of the pool of integers: a number, or `&"symbol" "module" offset kind`.
+fn constant_text(k: &Constant) -> String {
+    match k {
+        Constant::Number(k) => k.to_string(),
+        Constant::Address(a) => {
+            let module = a.module.as_deref().unwrap_or("");
+            let kind = if a.data { "data" } else { "code" };
+            format!("&{} {} {} {kind}", quoted(a.symbol.as_bytes()), quoted(module.as_bytes()), a.offset)
+        }
+    }
+}
+
 pub(super) fn quoted(text: &[u8]) -> String {
     format!("\"{}\"", Bytes(text.to_vec()))
 }
@@ -269,7 +281,7 @@ impl Writer<'_> {
         list.extend(match info.imm {
             Imm::None => None,
             Imm::Lit => Some(i.imm.to_string()),
-            Imm::K => Some(self.image.constants.get(n).map_or_else(missing, |k| k.to_string())),
+            Imm::K => Some(self.image.constants.get(n).map_or_else(missing, constant_text)),
             Imm::Str => Some(self.image.strings.get(n).map_or_else(missing, |s| quoted(s))),
             Imm::G | Imm::St | Imm::M | Imm::Ms => Some(self.global_ref(i.imm as u32)),
             Imm::Fn => Some(self.function_ref(i.imm as u32)),

@@ -2,7 +2,8 @@
 
 use super::tests::sample;
 use super::*;
-use stp_vm::isa::{Field, Imm, Insn, OPS};
+use crate::types::hir::SymbolRef;
+use stp_vm::isa::{Field, Imm, Insn, Op, OPS};
 
 fn round_trip(image: &Image) {
     let mut image = image.clone();
@@ -42,6 +43,24 @@ fn every_instruction_goes_to_text_and_back() {
     }
     image.functions[0].code = code;
     round_trip(&image);
+}
+
+#[test]
+fn addresses_go_to_text_and_back() {
+    let mut image = sample();
+    let address = |symbol: &str, module: Option<&str>, offset, data| {
+        let (symbol, module) = (symbol.to_string(), module.map(str::to_string));
+        Constant::Address(SymbolRef { symbol, module, offset, data })
+    };
+    image.constants = vec![
+        Constant::Number(1 << 40),
+        address("jiffies", None, 0, true),
+        address("a.b\"c", Some("ext4"), -16, false),
+    ];
+    let load = |n| Insn { op: Op::Ldk, a: 1, b: 0, c: 0, imm: n }.encode();
+    image.functions[0].code.extend([load(1), load(2)]);
+    round_trip(&image);
+    assert!(image.listing(false).contains("ldk r1, &\"jiffies\" \"\" 0 data"), "{}", image.listing(false));
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub use asm::{assemble, AsmError};
 pub use file::FileError;
 pub use flat::{FlatError, ResolvedPlace};
 pub use image::{
-    Class, CodePlace, Conversion, Dfa, FormatItem, Function, Global, Hist, Image, Iter, IterSort, Line, Lock,
-    LockMode, Number, Probe, Ret, SourceLine, Try, ValueType, EXHAUSTED,
+    Class, CodePlace, Constant, Conversion, Dfa, FormatItem, Function, Global, Hist, Image, Iter, IterSort,
+    Line, Lock, LockMode, Number, Probe, Ret, SourceLine, Try, ValueType, EXHAUSTED,
 };
 pub use signature::{window, Window};
 pub use worst::Worst;

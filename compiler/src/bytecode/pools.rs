@@ -2,8 +2,9 @@
 //! pool is that of first use in the code, functions in their order; the
 //! listing relies on it, because it writes pool entries where they are used.
 
-use super::image::{Dfa, FormatItem, Image, Iter};
+use super::image::{Constant, Dfa, FormatItem, Image, Iter};
 use crate::bytes::Bytes;
+use crate::types::hir::SymbolRef;
 use std::collections::HashMap;
 use std::hash::Hash;
 use stp_vm::isa::{Imm, Insn};
@@ -36,7 +37,7 @@ impl<T: Clone + Eq + Hash> Pool<T> {
 /// The pools of an image while it is made.
 #[derive(Debug)]
 pub struct Pools {
-    constants: Pool<i64>,
+    constants: Pool<Constant>,
     strings: Pool<Bytes>,
     formats: Pool<Vec<FormatItem>>,
     iterators: Pool<Iter>,
@@ -59,7 +60,10 @@ impl Default for Pools {
 
 impl Pools {
     pub fn constant(&mut self, k: i64) -> i32 {
-        self.constants.add(&k)
+        self.constants.add(&Constant::Number(k))
+    }
+    pub fn address(&mut self, a: &SymbolRef) -> i32 {
+        self.constants.add(&Constant::Address(a.clone()))
     }
     pub fn string(&mut self, s: &Bytes) -> i32 {
         self.strings.add(s)
@@ -103,7 +107,7 @@ impl Image {
             let Some(mut insn) = Insn::decode(*word) else { continue };
             let n = insn.imm as usize;
             let moved = match insn.op.info().imm {
-                Imm::K => self.constants.get(n).map(|k| pools.constant(*k)),
+                Imm::K => self.constants.get(n).map(|k| pools.constants.add(k)),
                 Imm::Str => self.strings.get(n).map(|s| pools.string(s)),
                 Imm::Fmt => self.formats.get(n).map(|f| pools.format(f)),
                 Imm::It => self.iterators.get(n).map(|i| pools.iterator(i)),

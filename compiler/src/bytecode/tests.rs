@@ -15,7 +15,7 @@ pub(super) fn sample() -> Image {
     i.caps = stp_vm::isa::CAP_KERNEL_READ;
     i.limits.maxaction = 77;
     i.strings.push("text".into());
-    i.constants.push(1 << 40);
+    i.constants.push(Constant::Number(1 << 40));
     i.formats.push(vec![
         FormatItem::Text("n=".into()),
         FormatItem::Value {

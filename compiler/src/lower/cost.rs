@@ -257,6 +257,7 @@ pub fn each_subexpr(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::IncDec { .. }
         | ExprKind::ProbeArg { .. }
         | ExprKind::ReturnValue { .. }
+        | ExprKind::Address(_)
         | ExprKind::Register { .. } => {}
     }
 }

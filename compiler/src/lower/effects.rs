@@ -111,6 +111,7 @@ impl Touch {
             | ExprKind::Local(_)
             | ExprKind::ProbeArg { .. }
             | ExprKind::ReturnValue { .. }
+            | ExprKind::Address(_)
             | ExprKind::Register { .. } => {}
             ExprKind::Global(g) => self.global(*g, READ),
             ExprKind::Element { array, keys } => {

@@ -120,6 +120,10 @@ impl Fun<'_, '_> {
                 self.op(Op::Retv, d, 0, 0);
                 self.extend(d, *bits, *signed);
             }
+            ExprKind::Address(a) => {
+                let n = self.cx.pools.address(a);
+                self.op_imm(Op::Ldk, d, 0, n);
+            }
             ExprKind::Register { n } => {
                 self.at(e.span);
                 self.op_imm(Op::Reg, d, 0, i32::from(*n));

@@ -379,7 +379,7 @@ fn data(comps: &[Comp], rest: &[&str], number: impl Fn(usize) -> i64) -> Result<
             "the address of a hardware breakpoint of {length} bytes is a multiple of {length}"
         ));
     }
-    Ok(Place::Data { symbol, address, length, write_only: rest.last() == Some(&"write") })
+    Ok(Place::Data { symbol, module: None, address, length, write_only: rest.last() == Some(&"write") })
 }
 
 fn timer(unit: &str, n: i64, random: i64, hz: &dyn Fn() -> i64) -> Result<Place, String> {
@@ -469,7 +469,7 @@ mod tests {
             )
         };
         let place = |address, length| {
-            Ok(Request::Place(Place::Data { symbol: None, address, length, write_only: true }))
+            Ok(Request::Place(Place::Data { symbol: None, module: None, address, length, write_only: true }))
         };
         assert_eq!(at(0x1000, 3), place(0x1000, 4));
         assert_eq!(at(0x1000, 8), place(0x1000, 8));

@@ -155,14 +155,14 @@ impl Binder<'_, '_> {
         let value = self.target_var(var, access, scope);
         let TargetBase::Name(name) = &var.base else { return value };
         let returns = scope.target.as_ref().is_some_and(|t| t.entry.is_some());
-        if !returns || matches!(name.as_str(), "$return" | "$$return") {
+        // the library says @entry where it means that: what of it a script does not use costs nothing
+        let library = self.world.units[scope.unit].library;
+        if !returns || library || matches!(name.as_str(), "$return" | "$$return") {
             return value;
         }
-        if !self.world.units[scope.unit].library {
-            let text = String::from_utf8_lossy(self.world.map.slice(e.span)).into_owned();
-            let message = format!("confusing usage, value is captured as @entry({text}) in .return probe");
-            self.world.warning("captured-at-entry", message, e.span);
-        }
+        let text = String::from_utf8_lossy(self.world.map.slice(e.span)).into_owned();
+        let message = format!("confusing usage, value is captured as @entry({text}) in .return probe");
+        self.world.warning("captured-at-entry", message, e.span);
         // an index that a script computes is known at the return only
         let fixed = |s: &PathStep| match s {
             PathStep::Element(e) => matches!(e.kind, ast::ExprKind::Number(_)),

@@ -149,6 +149,8 @@ pub enum Place {
     /// `kernel.data(…)`: access to `length` bytes (1, 2, 4 or 8) at a variable or an address.
     Data {
         symbol: Option<String>,
+        /// `None`: the kernel itself.
+        module: Option<String>,
         address: u64,
         length: u8,
         write_only: bool,
@@ -369,6 +371,8 @@ pub enum ExprKind {
         bits: u8,
         signed: bool,
     },
+    /// Address of something static on the traced machine.
+    Address(SymbolRef),
     /// Machine register by DWARF number.
     Register {
         n: u8,
@@ -395,6 +399,29 @@ pub enum ExprKind {
         space: Space,
         value: Box<Expr>,
     },
+}
+
+/// A place that is known by a symbol: so many bytes behind it. Who runs the program looks it up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct SymbolRef {
+    pub symbol: String,
+    /// `None`: the kernel itself.
+    pub module: Option<String>,
+    pub offset: i64,
+    /// A variable's name, not a function's.
+    pub data: bool,
+}
+
+impl SymbolRef {
+    /// The symbol's own place, as whoever knows addresses is asked for it.
+    pub fn place(&self) -> Place {
+        let (symbol, module) = (self.symbol.clone(), self.module.clone());
+        if self.data {
+            Place::Data { symbol: Some(symbol), module, address: 0, length: 1, write_only: false }
+        } else {
+            Place::Function { symbol, module, offset: 0, absolute: None }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,6 +30,7 @@ macro_rules! walker {
                 | ExprKind::Global(_)
                 | ExprKind::ProbeArg { .. }
                 | ExprKind::ReturnValue { .. }
+                | ExprKind::Address(_)
                 | ExprKind::Register { .. } => {}
                 ExprKind::Element { keys, .. } => keys.$iter().for_each(f),
                 ExprKind::In { keys, .. } => keys.$iter().flatten().for_each(f),

@@ -3,9 +3,9 @@
 //! image wants. Attaches nothing.
 
 use std::collections::{HashMap, HashSet};
-use stp_compiler::bytecode::{Image, ResolvedPlace};
+use stp_compiler::bytecode::{Constant, Image, ResolvedPlace};
 use stp_compiler::target::symbols::{Symbol, Table};
-use stp_compiler::types::hir::{Period, Place};
+use stp_compiler::types::hir::{Period, Place, SymbolRef};
 use stp_vm::flat::{kind, PERF_FREQ};
 
 /// `arg2` of [`kind::HWBREAK`].
@@ -52,7 +52,7 @@ fn symbol(place: &Place) -> Option<(What, &str, Option<&str>)> {
         Place::Function { symbol, module, absolute: None, .. } | Place::Return { symbol, module, .. } => {
             Some((What::Function, symbol, module.as_deref()))
         }
-        Place::Data { symbol: Some(symbol), .. } => Some((What::Variable, symbol, None)),
+        Place::Data { symbol: Some(symbol), module, .. } => Some((What::Variable, symbol, module.as_deref())),
         _ => None,
     }
 }
@@ -75,7 +75,15 @@ pub fn needs_kernel(image: &Image) -> Option<&str> {
 
 /// Does the image name symbols, so that [`Addresses::find`] needs a table?
 pub fn needs_symbols(image: &Image) -> bool {
-    image.probes.iter().any(|p| symbol(&p.at).is_some())
+    image.probes.iter().any(|p| symbol(&p.at).is_some()) || addresses(image).next().is_some()
+}
+
+/// The symbols whose addresses the code uses.
+fn addresses(image: &Image) -> impl Iterator<Item = &SymbolRef> {
+    image.constants.iter().filter_map(|k| match k {
+        Constant::Address(a) => Some(a),
+        Constant::Number(_) => None,
+    })
 }
 
 impl Addresses {
@@ -86,6 +94,10 @@ impl Addresses {
             if let Some(key) = symbol(&p.at) {
                 found.entry(key).or_default();
             }
+        }
+        let in_code: Vec<Place> = addresses(image).map(SymbolRef::place).collect();
+        for key in in_code.iter().filter_map(symbol) {
+            found.entry(key).or_default();
         }
         let names: HashSet<&str> = found.keys().map(|(_, name, _)| *name).collect();
         let candidates: Box<dyn Iterator<Item = Symbol<'_>>> = if names.len() <= 4 {
@@ -104,8 +116,10 @@ impl Addresses {
         }
         let mut wrong = Vec::new();
         let mut of = HashMap::new();
-        for p in &image.probes {
-            let Some((what, name, module)) = symbol(&p.at) else { continue };
+        let probes = image.probes.iter().map(|p| (&p.at, p.pp.as_str(), p.optional));
+        let code = in_code.iter().map(|p| (p, "the code", false));
+        for (at, who, optional) in probes.chain(code) {
+            let Some((what, name, module)) = symbol(at) else { continue };
             let place = module.map_or("the kernel".to_string(), |m| format!("module {m}"));
             let problem = match found[&(what, name, module)].as_slice() {
                 [0] => Some(
@@ -119,8 +133,8 @@ impl Addresses {
                 [] => Some(format!("no {} '{name}' in {place}", what.text())),
                 many => Some(format!("{} {}s of {place} have the name '{name}'", many.len(), what.text())),
             };
-            if let (Some(text), false) = (problem, p.optional) {
-                let line = format!("{}: {text}", p.pp);
+            if let (Some(text), false) = (problem, optional) {
+                let line = format!("{who}: {text}");
                 if !wrong.contains(&line) {
                     wrong.push(line);
                 }
@@ -163,8 +177,8 @@ impl Addresses {
                     ..kind_arg(kind::PERF, i64::try_from(arg).unwrap_or(i64::MAX))
                 }
             }
-            Place::Data { symbol, address, length, write_only } => ResolvedPlace {
-                addr: symbol.as_ref().map_or(*address, |s| of(What::Variable, s, &None)),
+            Place::Data { symbol, module, address, length, write_only } => ResolvedPlace {
+                addr: symbol.as_ref().map_or(*address, |s| of(What::Variable, s, module)),
                 name: symbol.clone().unwrap_or_default(),
                 arg2: if *write_only { DATA_WRITTEN } else { DATA_ACCESSED },
                 ..kind_arg(kind::HWBREAK, i64::from(*length))
@@ -266,7 +280,13 @@ mod tests {
         let mut image = image(&[]);
         for symbol in ["vfs_write", "vfs_read"] {
             let mut probe = tests::image(&[(symbol, None, false)]).probes.remove(0);
-            probe.at = Place::Data { symbol: Some(symbol.into()), address: 0, length: 1, write_only: false };
+            probe.at = Place::Data {
+                symbol: Some(symbol.into()),
+                module: None,
+                address: 0,
+                length: 1,
+                write_only: false,
+            };
             image.probes.push(probe);
         }
         let table = Table::from_kallsyms(KALLSYMS.to_string());
@@ -281,6 +301,28 @@ mod tests {
     #[test]
     fn optional_probes_may_be_missing() {
         assert_eq!(find(&[("gone", None, true), ("vfs_read", None, true)]), Ok(vec![0, 0xffffffff81000010]));
+    }
+
+    #[test]
+    fn addresses_in_the_code_are_those_of_variables_and_functions() {
+        let table = Table::from_kallsyms(KALLSYMS.to_string());
+        let reference = |symbol: &str, module: Option<&str>, data| SymbolRef {
+            symbol: symbol.into(),
+            module: module.map(str::to_string),
+            offset: 8,
+            data,
+        };
+        let mut image = Image::new("t");
+        assert!(!needs_symbols(&image));
+        let all = [reference("vfs_write", None, true), reference("helper", Some("ext4"), false)];
+        image.constants = all.iter().cloned().map(Constant::Address).collect();
+        assert!(needs_symbols(&image));
+        let a = Addresses::find(&image, &table).expect("both are there");
+        let got: Vec<u64> = all.iter().map(|r| a.resolve(&r.place()).addr).collect();
+        assert_eq!(got, [0xffffffff81000300, 0xffffffffc0000010]);
+        image.constants.push(Constant::Address(reference("vfs_read", None, true)));
+        let e = Addresses::find(&image, &table).unwrap_err().to_string();
+        assert!(e.contains("no variable 'vfs_read' in the kernel"), "{e}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::listing::{target, CAPS};
 use super::pools::Pools;
 use crate::bytes::Bytes;
 use cursor::Cursor;
-use parts::{class, dfa, format_items, function_head, hex};
+use parts::{address, class, dfa, format_items, function_head, hex};
 use std::collections::HashMap;
 use stp_vm::isa::{Field, Imm, Insn, Op, HELPERS, LIMITS, OPS};
 
@@ -372,6 +372,10 @@ impl Assembler {
         Ok(match imm {
             Imm::None => 0,
             Imm::Lit => i32::try_from(c.number()?).map_err(|_| "number does not fit 32 bits; use ldk")?,
+            Imm::K if c.eat("&") => {
+                let a = address(c)?;
+                self.pools.address(&a)
+            }
             Imm::K => self.pools.constant(c.number()?),
             Imm::Str => self.pools.string(&Bytes(c.bytes()?)),
             Imm::G | Imm::St | Imm::M | Imm::Ms => self.global_ref(c)? as i32,

@@ -7,6 +7,7 @@ use super::super::listing::FLAG_LETTERS;
 use super::cursor::Cursor;
 use super::Step;
 use crate::bytes::Bytes;
+use crate::types::hir::SymbolRef;
 
 pub(super) fn value_type(word: &str) -> Step<ValueType> {
     match word {
@@ -186,4 +187,15 @@ pub(super) fn format_items(text: &[u8]) -> Step<Vec<FormatItem>> {
         items.push(FormatItem::Text(Bytes(literal)));
     }
     Ok(items)
+}
+
+/// `"symbol" "module" offset data` (or `code`), behind its `&`: an address that is looked up later.
+pub(super) fn address(c: &mut Cursor<'_>) -> Step<SymbolRef> {
+    let (symbol, module, offset) = (c.text()?, c.text()?, c.number()?);
+    let data = match c.word() {
+        "data" => true,
+        "code" => false,
+        other => return Err(format!("expected data or code, not {other:?}")),
+    };
+    Ok(SymbolRef { symbol, module: Some(module).filter(|m| !m.is_empty()), offset, data })
 }

@@ -10,11 +10,11 @@ use crate::diag::{Diagnostic, FileId, Span};
 use crate::resolve::target_api::ListedVariable;
 use crate::syntax::ast::BinaryOp;
 use crate::target::ctype::{self, CType, Scalar, TypeRef, TypeSource};
-use crate::target::dwarf::location::{Binary, Formula, Location};
+use crate::target::dwarf::location::{At as PlaceInCode, Binary, Formula, Location};
 use crate::target::dwarf::scope::{Scope, Variable, VariableKind};
 use crate::target::dwarf::types::Types;
 use crate::target::dwarf::DwarfError;
-use crate::types::hir::{Expr, ExprKind, Space};
+use crate::types::hir::{Expr, ExprKind, Space, SymbolRef};
 
 /// DWARF numbers of the argument registers, in the order of the arguments (psABI x86-64, fig. 3.36).
 const ARGUMENTS: [u8; 6] = [5, 4, 1, 2, 8, 9];
@@ -249,11 +249,64 @@ impl KernelTarget {
 
     /// The address, on the traced machine, of something that has one in the file.
     fn static_address(&self, place: &DebugPlace, address: u64, span: Span) -> Result<Expr, Missing> {
-        let _ = (address, span);
-        Err(Missing::Other(self.error(
-            "static-variable",
-            format!("static variables of {} cannot be read yet", place.module.as_deref().unwrap_or("kernel")),
-        )))
+        let info = &place.types.info;
+        let Some(anchor) = info.data_anchor(address) else {
+            return Err(Missing::Other(self.error(
+                "static-variable",
+                format!("no symbol of {} leads to a static variable", info.path().display()),
+            )));
+        };
+        // of a variable that each processor has, this is only the offset
+        if anchor.section.contains("percpu") {
+            return Err(Missing::Other(self.error(
+                "per-cpu-variable",
+                "a variable that each processor has its own of cannot be read as one".to_owned(),
+            )));
+        }
+        let module = place.module.as_deref().map(crate::target::debugfiles::module_name);
+        let symbol = SymbolRef {
+            symbol: anchor.symbol.to_owned(),
+            module,
+            offset: anchor.offset,
+            data: !anchor.is_function,
+        };
+        Ok(long(ExprKind::Address(symbol), span))
+    }
+
+    /// `@var("name@file", "module")`, also without file or module.
+    pub(super) fn debug_global<'p>(
+        &self,
+        at: Option<&'p DebugPlace>,
+        place: &'p mut Option<DebugPlace>,
+        name: &str,
+        module: Option<&str>,
+        span: Span,
+    ) -> Option<Result<Value<'p>, Diagnostic>> {
+        let (name, file) = match name.split_once('@') {
+            Some((n, f)) => (n, Some(f)),
+            None => (name, None),
+        };
+        if let (Some(at), None, None) = (at, file, module) {
+            return Some(self.debug_value(at, name, span));
+        }
+        let of_kernel = |m: &str| m == "kernel" || m == "vmlinux";
+        let module = match (module, at) {
+            (Some(m), _) => Some(m.to_owned()).filter(|m| !of_kernel(m)),
+            (None, Some(at)) => at.module.clone(),
+            (None, None) => None,
+        };
+        let info = self.debuginfo(module.as_deref())?;
+        let home = at.filter(|a| std::rc::Rc::ptr_eq(&a.types.info, &info)).map(|a| a.scope.die);
+        let found = match info.global(name, file, home) {
+            Ok(f) => f?,
+            Err(e) => return Some(Err(debug_trouble(e))),
+        };
+        let types = Types { info, home: Some(found.die), kernel: self.kernel.btf().ok() };
+        let at = PlaceInCode { pc: 0, function: found.die };
+        let scope = Scope { die: found.die, at, variables: Vec::new(), returns: TypeRef(0) };
+        let own = DebugPlace { types, scope, name: name.to_owned(), module, entry: false, returns: false };
+        let place = place.insert(own);
+        Some(self.value_of(place, &found, span).map_err(|m| self.missing(place, name, m)))
     }
 }
 

@@ -46,7 +46,24 @@ impl KernelTarget {
                 };
                 self.cast(context, var, value, ty, module.as_deref(), indexes, access)
             }
-            TargetBase::Var { name, module } => Err(self.global(name, module.as_deref())),
+            TargetBase::Var { name, module } => {
+                let found = context.at.and_then(|p| self.found(p));
+                let lazily = match found.as_deref() {
+                    Some(Found::Function { symbol, module, returns, .. }) => {
+                        self.debug_of_symbol(symbol, module.as_deref(), *returns)
+                    }
+                    _ => None,
+                };
+                let at = match found.as_deref() {
+                    Some(Found::Debug(p)) => Some(p),
+                    _ => lazily.as_deref(),
+                };
+                let mut own = None;
+                match self.debug_global(at, &mut own, name, module.as_deref(), var.span) {
+                    Some(value) => self.finish(value?, var, operands, access),
+                    None => Err(self.global(name, module.as_deref())),
+                }
+            }
             TargetBase::Auto(value) => Err(self
                 .error("unknown-type", "the type of what stands before '->' is not known: use @cast")
                 .at(value.span)),
@@ -152,6 +169,11 @@ impl KernelTarget {
     /// `@var("name@file")`: where variables live is in debuginfo only.
     fn global(&self, name: &str, module: Option<&str>) -> Diagnostic {
         let of = module.map_or(String::new(), |m| format!(" of '{m}'"));
+        let known = module.filter(|m| *m != "kernel");
+        if self.debuginfo(known).is_some() {
+            let text = format!("unable to find global '{name}'{of} in its debuginfo");
+            return self.error("unknown-variable", text).token("operator '@var'");
+        }
         self.needs_debuginfo(format!("unable to find global '{name}'{of}: BTF does not describe variables"))
             .token("operator '@var'")
     }

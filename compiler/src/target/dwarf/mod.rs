@@ -68,6 +68,16 @@ const MAX_CHAIN: u32 = 16;
 
 type Entry<'u> = DebuggingInformationEntry<'u, 'u, Reader>;
 type Value = AttributeValue<Reader>;
+/// A symbol from which something static is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor<'a> {
+    pub symbol: &'a str,
+    pub offset: i64,
+    pub is_function: bool,
+    /// Where it is.
+    pub section: &'a str,
+}
+
 type Skeleton = (Arc<gimli::Dwarf<Reader>>, gimli::Unit<Reader>);
 
 /// One compilation unit, its split part in the place of its skeleton.
@@ -433,6 +443,17 @@ impl Debuginfo {
     fn type_of(&self, die: Die) -> Result<super::ctype::TypeRef> {
         let ty = self.attribute(die, gimli::DW_AT_type)?.and_then(|(u, v)| u.reference(&v));
         Ok(super::ctype::TypeRef(ty.map_or(0, |d| d.0)))
+    }
+
+    /// For data: the nearest symbol of any kind whose name is the only one of its kind.
+    pub fn data_anchor(&self, address: u64) -> Option<Anchor<'_>> {
+        let section = self.loaded().iter().find(|s| s.address <= address && address < s.address + s.size)?;
+        let all = self.symbols();
+        let after = all.partition_point(|s| s.address <= address);
+        let here = all[..after].iter().rev().take_while(|s| s.address >= section.address);
+        let s = here.into_iter().find(|s| s.unique && !s.name.starts_with('.'))?;
+        let offset = i64::try_from(address - s.address).ok()?;
+        Some(Anchor { symbol: &s.name, offset, is_function: s.is_function, section: &section.name })
     }
 
     /// The nearest symbol at or before an address, in the same section, whose name is that of one

@@ -46,6 +46,8 @@ static const struct stp_matrix stp_numbers = { .grid = { { 1, 2, 3 }, { 4, 5, 6 
 static int stp_runs, stp_result;
 int stp_shared = 4711;
 
+static struct stp_rec stp_first;
+
 static struct stp_rec stp_second = {
 	.number = -77,
 	.name = "second",
@@ -53,6 +55,7 @@ static struct stp_rec stp_second = {
 	.nested = { .a = -3, .low = 5, .mid = 300, .sign = -9 },
 	.text = "text of the second",
 	.row = { 1, 2, 3 },
+	.next = &stp_first,
 	.colour = STP_BLUE,
 	.flag = true,
 	.wide = 0xfedcba9876543210ULL,
@@ -99,6 +102,7 @@ noinline int stp_leaf(struct stp_rec *rec, short count, unsigned char small, str
 	sum += rec->nested.mid;
 	stp_nothing(); /* statement: sum is known here */
 	rec->number += stp_opaque(sum) - sum;
+	rec->wide = 1; /* 42 again when stp_run ends */
 	return sum;
 }
 
@@ -136,7 +140,8 @@ out:
 	total += in_memory; /* statement: in_memory is known here */
 	if (stp_opaque(total) < 0)
 		goto out;
-	return total;
+	stp_first.wide = 42;
+	return total + stp_shared - 4711;
 }
 
 static ssize_t stp_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
