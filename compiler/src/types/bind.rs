@@ -81,25 +81,6 @@ pub(super) fn stmt(kind: StmtKind, span: Span) -> Stmt {
     Stmt { kind, span }
 }
 
-/// What a probe's condition does and must not: it is evaluated when no handler runs.
-fn forbidden_in_condition(e: &Expr) -> Option<(&'static str, Span)> {
-    let what = match &e.kind {
-        ExprKind::Assign { .. }
-        | ExprKind::IncDec { .. }
-        | ExprKind::StatAdd { .. }
-        | ExprKind::Store { .. } => "modify any variables",
-        ExprKind::Call { .. } | ExprKind::Helper { .. } | ExprKind::Error(_) | ExprKind::Print(_) => {
-            "reference function"
-        }
-        _ => {
-            let mut found = None;
-            super::walk::parts(e, &mut |p| found = found.or_else(|| forbidden_in_condition(p)));
-            return found;
-        }
-    };
-    Some((what, e.span))
-}
-
 impl<'w, 'a> Binder<'w, 'a> {
     pub fn new(world: &'w mut World<'a>) -> Self {
         Binder {
@@ -180,7 +161,7 @@ impl<'w, 'a> Binder<'w, 'a> {
                 self.world.error("probe-condition", message, span);
                 continue;
             }
-            if let Some((what, span)) = forbidden_in_condition(&e) {
+            if let Some((what, span)) = super::check::forbidden_in_condition(&e) {
                 self.world.error("probe-condition", format!("probe condition must not {what}"), span);
                 continue;
             }

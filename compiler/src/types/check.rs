@@ -1,11 +1,13 @@
 //! Rules that need all bodies at once: a loop must not change the array that
 //! it walks through, not even in a function that it calls; what writes to the
-//! kernel is for guru mode. In: a bound [`Model`]. Out: diagnostics.
+//! kernel is for guru mode; a condition of a probe only looks. In: a bound
+//! [`Model`]. Out: diagnostics.
 
 use super::elide::Uses;
 use super::hir::{Expr, ExprKind, FunctionId, GlobalId, Stmt, StmtKind};
 use super::model::Model;
 use super::walk;
+use crate::diag::Span;
 use crate::resolve::world::World;
 use std::collections::{HashMap, HashSet};
 use stp_vm::isa::CAP_GURU;
@@ -98,4 +100,23 @@ fn body_is_guru(model: &Model, body: &[Stmt], known: &mut HashMap<FunctionId, bo
     let mut guru = false;
     walk::each_expr(body, &mut |e| guru = guru || is_guru(model, e, known));
     guru
+}
+
+/// What a probe's condition does and must not: it is evaluated when no handler runs.
+pub fn forbidden_in_condition(e: &Expr) -> Option<(&'static str, Span)> {
+    let what = match &e.kind {
+        ExprKind::Assign { .. }
+        | ExprKind::IncDec { .. }
+        | ExprKind::StatAdd { .. }
+        | ExprKind::Store { .. } => "modify any variables",
+        ExprKind::Call { .. } | ExprKind::Helper { .. } | ExprKind::Error(_) | ExprKind::Print(_) => {
+            "reference function"
+        }
+        _ => {
+            let mut found = None;
+            walk::parts(e, &mut |p| found = found.or_else(|| forbidden_in_condition(p)));
+            return found;
+        }
+    };
+    Some((what, e.span))
 }
