@@ -56,6 +56,11 @@ impl Cache {
         Cache { dir: dir.filter(|_| how != Use::Off), reads: how == Use::Full, stamp: stamp.to_vec() }
     }
 
+    /// Is anything kept at all?
+    pub fn is_used(&self) -> bool {
+        self.dir.is_some()
+    }
+
     /// The key as it stands in a file.
     fn full(&self, key: &[u8]) -> Vec<u8> {
         [&(self.stamp.len() as u64).to_le_bytes()[..], &self.stamp, key].concat()

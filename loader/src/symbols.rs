@@ -11,7 +11,9 @@ use stp_vm::host::Form;
 pub struct Names<'a> {
     kernel: &'a Kernel,
     symbols: &'a Symbols,
-    sorted: OnceCell<Vec<Entry<'a>>>,
+    /// Functions of the kernel itself, and of the modules too for an address that is in none of them.
+    own: OnceCell<Vec<Entry<'a>>>,
+    all: OnceCell<Vec<Entry<'a>>>,
 }
 
 struct Entry<'a> {
@@ -22,14 +24,17 @@ struct Entry<'a> {
 
 impl<'a> Names<'a> {
     pub fn new(kernel: &'a Kernel, symbols: &'a Symbols) -> Names<'a> {
-        Names { kernel, symbols, sorted: OnceCell::new() }
+        Names { kernel, symbols, own: OnceCell::new(), all: OnceCell::new() }
     }
 
     /// The address as a script prints it: `vfs_read`, or `vfs_read+0x12/0x340 [module]`; the number
     /// in hex where no symbol is near.
     pub fn text(&self, address: u64, form: Form) -> String {
-        let sorted = self.sorted.get_or_init(|| self.symbols.all(self.kernel).map_or(Vec::new(), sort));
-        text(sorted, address, form).unwrap_or_else(|| format!("{address:#x}"))
+        let own = self.own.get_or_init(|| self.symbols.of_kernel(self.kernel).map_or(Vec::new(), sort));
+        let all = || self.all.get_or_init(|| self.symbols.all(self.kernel).map_or(Vec::new(), sort));
+        text(own, address, form)
+            .or_else(|| text(all(), address, form))
+            .unwrap_or_else(|| format!("{address:#x}"))
     }
 }
 

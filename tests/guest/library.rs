@@ -9,6 +9,9 @@ pub fn checks() -> Vec<Check> {
                 prints(o, "same\n")?;
                 o.stderr.is_empty().then_some(()).ok_or("stderr is not empty".to_string())
             }),
+        Check::new("the list of symbols is kept, and mended when it is damaged", KEPT, |o| {
+            prints(o, "vfs_read\nvfs_read\nkept\nvfs_read\nvfs_read\nmended\n")
+        }),
         Check::new(
             "memory is read and written as it is",
             "stap -g -w -c words /scripts/memory.stp >out 2>&1 || { cat out; exit 1; }\n\
@@ -67,6 +70,18 @@ pub fn checks() -> Vec<Check> {
         ),
     ]
 }
+
+/// Without a cache, with an empty, a full and a cut one.
+const KEPT: &str = r#"
+load_files 0 >/dev/null & load=$!
+hit() { stap "$@" -e 'probe kernel.function("vfs_read") { println(symname(addr())); exit() }' | head -1; }
+export XDG_CACHE_HOME=/tmp/kept; mkdir -m 700 $XDG_CACHE_HOME; f=$XDG_CACHE_HOME/stpvm/kallsyms.stpvm
+hit --disable-cache; [ -e $f ] && echo 'kept too early'
+hit; size=$(stat -c %s $f); [ $size -gt 1000000 ] && echo kept
+hit; head -c 100000 $f >cut; cat cut >$f
+hit; [ $(stat -c %s $f) = $size ] && echo mended
+kill $load
+"#;
 
 /// Both say it in the same words, line by line.
 const TASK: &str = r#"

@@ -1,12 +1,15 @@
 //! Names and addresses of functions, from what the traced machine offers.
 //!
 //! In: `/proc/kallsyms`, `System.map` or tracefs' `available_filter_functions`,
-//! kept as the text that they are. Out: functions by name or by pattern, in the
+//! kept as the text that they are; of the running kernel's own symbols, which
+//! stay what they are until the next boot, the cache holds a copy: the kernel
+//! takes far longer to write the list than we to read it. Out: functions by name or by pattern, in the
 //! order of the source. A lookup of one name scans the bytes and parses the
 //! lines that hold it; nothing is enumerated that no script asked for.
 
 use super::glob;
 use super::kernel::{Kernel, KALLSYMS_ENV};
+use crate::cache::Cache;
 use memchr::memmem;
 use std::cell::OnceCell;
 use std::fs;
@@ -102,11 +105,69 @@ impl Table {
 /// The symbol lists of one kernel, each read when it is first needed.
 #[derive(Debug, Default)]
 pub struct Symbols {
+    cache: Cache,
     kallsyms: OnceCell<Option<Table>>,
     traceable: OnceCell<Option<Table>>,
+    own: OnceCell<Option<Table>>,
+    own_traceable: OnceCell<Option<Table>>,
 }
 
+/// Where tracefs may be mounted.
+const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
 impl Symbols {
+    pub fn new(cache: Cache) -> Symbols {
+        Symbols { cache, ..Symbols::default() }
+    }
+
+    /// The symbols of the kernel itself, those of its modules perhaps as well: for who asks for no module.
+    pub fn of_kernel(&self, kernel: &Kernel) -> Option<&Table> {
+        if self.kallsyms.get().is_none() {
+            let own = self.own.get_or_init(|| {
+                let listed = kernel.is_running() && std::env::var_os(KALLSYMS_ENV).is_none();
+                let path = listed.then_some("/proc/kallsyms")?;
+                self.kept(kernel, "kallsyms", path, has_addresses).map(Table::from_kallsyms)
+            });
+            if own.is_some() {
+                return own.as_ref();
+            }
+        }
+        self.all(kernel)
+    }
+
+    /// The part of a list of the running kernel that does not change before the next boot: the
+    /// lines without a module.
+    fn kept(&self, kernel: &Kernel, name: &str, path: &str, sound: fn(&str) -> bool) -> Option<String> {
+        if !self.cache.is_used() {
+            return None;
+        }
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let key = [kernel.build_id()?.as_slice(), boot.trim().as_bytes()].concat();
+        if let Some(text) = self.cache.get(name, &key).and_then(|b| String::from_utf8(b).ok()) {
+            return Some(text);
+        }
+        let own = of_no_module(&fs::read_to_string(path).ok()?);
+        if sound(&own) {
+            self.cache.put(name, &key, own.as_bytes());
+        }
+        Some(own)
+    }
+
+    /// What ftrace can hook in the kernel itself; as [`Symbols::of_kernel`].
+    fn own_traceable(&self, kernel: &Kernel) -> Option<&Table> {
+        if self.traceable.get().is_none() && kernel.is_running() {
+            let own = self.own_traceable.get_or_init(|| {
+                let file = |dir: &&str| format!("{dir}/available_filter_functions");
+                let path = TRACEFS.iter().map(|d| file(&d)).find(|f| fs::metadata(f).is_ok())?;
+                self.kept(kernel, "traceable", &path, |text| !text.is_empty()).map(Table::from_functions)
+            });
+            if own.is_some() {
+                return own.as_ref();
+            }
+        }
+        self.traceable(kernel)
+    }
+
     /// Every symbol of the kernel and its modules; `None` where no list is at hand.
     pub fn all(&self, kernel: &Kernel) -> Option<&Table> {
         self.kallsyms
@@ -135,7 +196,7 @@ impl Symbols {
                 if !kernel.is_running() {
                     return None;
                 }
-                ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"].iter().find_map(|dir| {
+                TRACEFS.iter().find_map(|dir| {
                     let text = fs::read_to_string(format!("{dir}/available_filter_functions")).ok()?;
                     (!text.is_empty()).then(|| Table::from_functions(text))
                 })
@@ -151,7 +212,10 @@ impl Symbols {
         pattern: &str,
         module: Option<&str>,
     ) -> Option<Vec<(String, Option<String>)>> {
-        let table = self.traceable(kernel).or_else(|| self.all(kernel))?;
+        let table = match module {
+            None => self.own_traceable(kernel).or_else(|| self.of_kernel(kernel))?,
+            Some(_) => self.traceable(kernel).or_else(|| self.all(kernel))?,
+        };
         let mut out = Vec::new();
         let mut seen = std::collections::HashSet::new();
         for s in table.iter() {
@@ -166,6 +230,22 @@ impl Symbols {
         }
         Some(out)
     }
+}
+
+/// Does the list say where functions are? The kernel hides that from some users by zeroes.
+fn has_addresses(text: &str) -> bool {
+    text.lines().any(|l| l.contains(" T ") && !l.starts_with("0000000000000000 "))
+}
+
+/// The lines that name no module; what the kernel makes while it runs (programs of BPF,
+/// trampolines) has one as well.
+fn of_no_module(text: &str) -> String {
+    let mut own = String::with_capacity(text.len());
+    for line in text.lines().filter(|l| !l.ends_with(']')) {
+        own.push_str(line);
+        own.push('\n');
+    }
+    own
 }
 
 #[cfg(test)]
@@ -200,6 +280,17 @@ mod tests {
     fn data_is_no_function() {
         let t = Table::from_kallsyms(KALLSYMS.into());
         assert!(!t.named("vfs_data").next().expect("symbol").is_function());
+    }
+
+    #[test]
+    fn the_kernels_own_lines_are_those_without_a_module() {
+        let text = "ffffffff81000100 T vfs_read\nffffffffc0000000 t vfs_read\t[fuse]\nffffffffc0100000 t prog\t[bpf]\n";
+        assert_eq!(of_no_module(text), "ffffffff81000100 T vfs_read\n");
+        assert!(has_addresses(text));
+        assert!(!has_addresses(
+            "0000000000000000 A percpu\n0000000000000000 T vfs_read\nffffffff81000000 D data\n"
+        ));
+        assert_eq!(of_no_module("vfs_read\nfuse_open [fuse]\n"), "vfs_read\n");
     }
 
     #[test]

@@ -101,6 +101,7 @@ fn run(args: &Args) -> bool {
             timeout: None,
             timing: false,
             verbose: args.verbose.into(),
+            cache: stp_loader::cache::of_user(stp_compiler::cache::Use::Full),
             messages,
         },
     )

@@ -86,6 +86,11 @@ fn addresses(image: &Image) -> impl Iterator<Item = &SymbolRef> {
     })
 }
 
+/// Are all symbols that the image names the kernel's own, none a module's?
+pub fn names_no_module(image: &Image) -> bool {
+    image.probes.iter().filter_map(|p| symbol(&p.at)).all(|(_, _, module)| module.is_none())
+}
+
 impl Addresses {
     /// Looks up all symbols of an image in one go. Optional probes may fail.
     pub fn find(image: &Image, table: &Table) -> Result<Addresses, Unresolved> {

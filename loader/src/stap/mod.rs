@@ -249,6 +249,7 @@ fn passes(way: &mut Way<'_>) -> bool {
             timeout: i.timeout,
             timing: i.timing,
             verbose: i.verbose[4],
+            cache: way.c.options.cache.clone(),
             messages: m.clone(),
         },
     );

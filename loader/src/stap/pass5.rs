@@ -14,7 +14,7 @@ use crate::run::signals::Signals;
 use crate::run::{self, Control, Outcome};
 use crate::session::device::Device;
 use crate::session::hosted::HostedSession;
-use crate::session::places::{needs_kernel, needs_symbols, Addresses};
+use crate::session::places::{names_no_module, needs_kernel, needs_symbols, Addresses};
 use crate::session::{module, Load, Memory, Session, SessionError, Started};
 use crate::symbols::Names;
 use std::convert::Infallible;
@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stp_compiler::bytecode::{Class, Hist, Image};
+use stp_compiler::cache::Cache;
 use stp_compiler::target::kernel::Kernel;
 use stp_compiler::target::offsets::{module_offsets, Offsets, UNKNOWN};
 use stp_compiler::target::symbols::Symbols;
@@ -48,6 +49,8 @@ pub struct Options<'a> {
     pub timeout: Option<u64>,
     pub timing: bool,
     pub verbose: u32,
+    /// What earlier runs have left of the kernel's symbols.
+    pub cache: Cache,
     pub messages: Messages,
 }
 
@@ -108,11 +111,11 @@ pub fn verify(image: &Image) -> anyhow::Result<()> {
 fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     let machine = choose(image, o)?;
     let kernel = Kernel::new(None, None);
-    let symbols = Symbols::default();
+    let symbols = Symbols::new(o.cache.clone());
     let addresses = if needs_symbols(image) {
-        let table = symbols
-            .all(&kernel)
-            .ok_or_else(|| anyhow::anyhow!("no list of kernel symbols: /proc/kallsyms can't be read"))?;
+        let list = if names_no_module(image) { symbols.of_kernel(&kernel) } else { symbols.all(&kernel) };
+        let table =
+            list.ok_or_else(|| anyhow::anyhow!("no list of kernel symbols: /proc/kallsyms can't be read"))?;
         Addresses::find(image, table)?
     } else {
         Addresses::default()

@@ -86,7 +86,7 @@ impl KernelTarget {
         let files = DebugFiles::new(&kernel, debug, cache);
         Self {
             kernel,
-            symbols: Symbols::default(),
+            symbols: Symbols::new(cache.clone()),
             files,
             found: RefCell::default(),
             modules: RefCell::default(),

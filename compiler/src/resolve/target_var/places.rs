@@ -177,7 +177,11 @@ impl KernelTarget {
         if self.has_btf_function(pattern, module) {
             return Ok(owned(pattern));
         }
-        let Some(table) = self.symbols.all(&self.kernel) else {
+        let list = match module {
+            None => self.symbols.of_kernel(&self.kernel),
+            Some(_) => self.symbols.all(&self.kernel),
+        };
+        let Some(table) = list else {
             // no list at all: BTF is the only judge
             self.btf()?;
             return Ok(Vec::new());
