@@ -74,7 +74,7 @@ pub fn checks() -> Vec<Check> {
 /// Without a cache, with an empty, a full and a cut one.
 const KEPT: &str = r#"
 load_files 0 >/dev/null & load=$!
-hit() { stap "$@" -e 'probe kernel.function("vfs_read") { println(symname(addr())); exit() }' | head -1; }
+hit() { stap "$@" -e 'probe kernel.function("vfs_read") { println(symname(addr())); exit() }' 2>&1 | head -1; }
 export XDG_CACHE_HOME=/tmp/kept; mkdir -m 700 $XDG_CACHE_HOME; f=$XDG_CACHE_HOME/stpvm/kallsyms.stpvm
 hit --disable-cache; [ -e $f ] && echo 'kept too early'
 hit; size=$(stat -c %s $f); [ $size -gt 1000000 ] && echo kept
