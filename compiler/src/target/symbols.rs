@@ -157,8 +157,8 @@ impl Symbols {
     fn own_traceable(&self, kernel: &Kernel) -> Option<&Table> {
         if self.traceable.get().is_none() && kernel.is_running() {
             let own = self.own_traceable.get_or_init(|| {
-                let file = |dir: &&str| format!("{dir}/available_filter_functions");
-                let path = TRACEFS.iter().map(|d| file(&d)).find(|f| fs::metadata(f).is_ok())?;
+                let file = |dir: &str| format!("{dir}/available_filter_functions");
+                let path = TRACEFS.into_iter().map(file).find(|f| fs::metadata(f).is_ok())?;
                 self.kept(kernel, "traceable", &path, |text| !text.is_empty()).map(Table::from_functions)
             });
             if own.is_some() {

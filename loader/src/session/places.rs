@@ -88,7 +88,8 @@ fn addresses(image: &Image) -> impl Iterator<Item = &SymbolRef> {
 
 /// Are all symbols that the image names the kernel's own, none a module's?
 pub fn names_no_module(image: &Image) -> bool {
-    image.probes.iter().filter_map(|p| symbol(&p.at)).all(|(_, _, module)| module.is_none())
+    let of_kernel = |place: &Place| symbol(place).is_none_or(|(_, _, module)| module.is_none());
+    image.probes.iter().all(|p| of_kernel(&p.at)) && addresses(image).all(|a| of_kernel(&a.place()))
 }
 
 impl Addresses {
