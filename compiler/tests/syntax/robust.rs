@@ -1,6 +1,7 @@
 //! Whatever the bytes: no crash, no endless loop, a clear word.
 //!
-//! The random tests have fixed seeds, so that a failure comes again.
+//! The random tests have fixed seeds, so that a failure comes again. With
+//! `STPVM_FUZZ_SECONDS=3600` each goes on for so long, from the seed of the clock.
 
 use super::*;
 use std::fmt::Write;
@@ -193,6 +194,22 @@ fn messages_stop_before_they_flood() {
 struct Random(u64);
 
 impl Random {
+    /// Calls `turn` so many times, or as long as the environment says.
+    fn run(seed: u64, turns: u32, mut turn: impl FnMut(&mut Random)) {
+        let seconds = std::env::var("STPVM_FUZZ_SECONDS").ok().and_then(|s| s.parse::<u64>().ok());
+        let Some(seconds) = seconds else {
+            let mut r = Random(seed);
+            return (0..turns).for_each(|_| turn(&mut r));
+        };
+        let clock = std::time::UNIX_EPOCH.elapsed().map_or(1, |t| t.as_nanos() as u64);
+        let (mut r, start, mut n) = (Random(seed ^ clock | 1), std::time::Instant::now(), 0u64);
+        eprintln!("seed {:#x}", r.0);
+        while start.elapsed().as_secs() < seconds {
+            turn(&mut r);
+            n += 1;
+        }
+        eprintln!("{n} turns");
+    }
     fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -345,8 +362,7 @@ fn survives(text: &[u8]) {
 
 #[test]
 fn random_tokens_never_crash() {
-    let mut r = Random(0x5eed_0001);
-    for _ in 0..20_000 {
+    Random::run(0x5eed_0001, 20_000, |r| {
         let mut text =
             String::from(*r.pick(&["probe begin { ", "", "probe a.b = ", "function f(a) { ", "global x "]));
         for _ in 0..r.below(40) {
@@ -354,23 +370,21 @@ fn random_tokens_never_crash() {
             text += *r.pick(&[" ", " ", " ", ""]);
         }
         survives(text.as_bytes());
-    }
+    });
 }
 
 #[test]
 fn random_bytes_never_crash() {
-    let mut r = Random(0x5eed_0002);
-    for _ in 0..10_000 {
+    Random::run(0x5eed_0002, 10_000, |r| {
         let text: Vec<u8> = (0..r.below(80)).map(|_| r.below(256) as u8).collect();
         survives(&text);
-    }
+    });
 }
 
 #[test]
 fn mutated_scripts_never_crash() {
-    let mut r = Random(0x5eed_0003);
     let all: Vec<&str> = good();
-    for _ in 0..30_000 {
+    Random::run(0x5eed_0003, 30_000, |r| {
         let mut text = r.pick(&all).as_bytes().to_vec();
         for _ in 0..1 + r.below(4) {
             let at = r.below(text.len() + 1);
@@ -394,22 +408,21 @@ fn mutated_scripts_never_crash() {
             }
         }
         survives(&text);
-    }
+    });
 }
 
 #[test]
 fn generated_scripts_keep_their_meaning() {
-    let mut r = Random(0x5eed_0004);
-    for _ in 0..2000 {
+    Random::run(0x5eed_0004, 2000, |r| {
         let mut text = String::from("probe begin { ");
         for _ in 0..1 + r.below(4) {
-            statement(&mut r, 4, &mut text);
+            statement(r, 4, &mut text);
         }
         text += "}";
         let p = run(&text);
         assert!(!p.diags.has_errors(), "{text}\n{}", p.messages());
         survives(text.as_bytes());
-    }
+    });
 }
 
 /// A random statement that is right.
