@@ -130,3 +130,83 @@ fn file_build_id(path: &Path) -> Option<Vec<u8>> {
     let elf = object::File::parse(&*bytes).ok()?;
     elf.build_id().ok()?.map(<[u8]>::to_vec)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::dwarf::tests::Dir;
+    use std::process::Command;
+
+    /// A root with a kernel "T" that has the module `some-thing`.
+    fn root() -> (Dir, PathBuf) {
+        let dir = Dir::new();
+        let modules = dir.0.join("lib/modules/T");
+        fs::create_dir_all(modules.join("extra")).expect("directories");
+        fs::write(modules.join("modules.dep"), "extra/other.ko:\nextra/some-thing.ko: extra/other.ko\n")
+            .expect("write");
+        let path = dir.0.clone();
+        (dir, path)
+    }
+
+    /// An ELF file with that build id, with or without debuginfo.
+    fn elf(path: &Path, id: &str, debug: bool) {
+        fs::create_dir_all(path.parent().expect("below something")).expect("directories");
+        let source = path.with_extension("c");
+        fs::write(&source, "int f(int x) { return x; }\n").expect("write");
+        let mut cc = Command::new("cc");
+        cc.args([
+            "-shared",
+            "-nostdlib",
+            &format!("-Wl,--build-id=0x{id}"),
+            if debug { "-g" } else { "-g0" },
+        ]);
+        let out = cc.arg("-o").arg(path).arg(&source).output().expect("cc");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        fs::remove_file(source).expect("remove");
+    }
+
+    fn files(root: &Path, options: &DebugOptions) -> (Kernel, DebugFiles) {
+        let kernel = Kernel::new(Some("T"), Some(root));
+        let files = DebugFiles::new(&kernel, options, &Cache::default());
+        (kernel, files)
+    }
+
+    #[test]
+    fn the_kernel_is_found_where_packages_put_it_and_where_options_say() {
+        let (_dir, root) = root();
+        let (kernel, found) = files(&root, &DebugOptions::default());
+        assert!(found.kernel(&kernel).is_none());
+        let packaged = root.join("usr/lib/debug/boot/vmlinux-T");
+        elf(&packaged, "aa01", true);
+        let path = |(kernel, found): (Kernel, DebugFiles)| found.kernel(&kernel).map(|d| d.path().to_owned());
+        assert_eq!(path(files(&root, &DebugOptions::default())), Some(packaged));
+        let build = root.join("build");
+        elf(&build.join("vmlinux"), "aa02", true);
+        let of_build = DebugOptions { build: Some(build.clone()), ..DebugOptions::default() };
+        assert_eq!(path(files(&root, &of_build)), Some(build.join("vmlinux")));
+        let named = DebugOptions { objects: vec![build.clone()], ..DebugOptions::default() };
+        assert_eq!(path(files(&root, &named)), Some(build.join("vmlinux")));
+    }
+
+    #[test]
+    fn a_module_is_found_by_build_id_and_another_build_is_passed_over() {
+        let (_dir, root) = root();
+        let own = root.join("lib/modules/T/extra/some-thing.ko");
+        elf(&own, "bb01", false);
+        let stale = root.join("usr/lib/debug/lib/modules/T/extra/some-thing.ko");
+        elf(&stale, "bb99", true);
+        let (kernel, found) = files(&root, &DebugOptions::default());
+        assert!(found.module(&kernel, "some_thing").is_none());
+        let told = found.passed_over();
+        assert!(told.iter().any(|t| t.contains("some-thing.ko is of another build")), "{told:?}");
+        let by_id = root.join("usr/lib/debug/.build-id/bb/01.debug");
+        elf(&by_id, "bb01", true);
+        for name in ["some_thing", "some-thing", own.to_str().expect("text")] {
+            let (kernel, found) = files(&root, &DebugOptions::default());
+            let info = found.module(&kernel, name).expect("found by its build id");
+            assert_eq!(info.path(), by_id, "{name}");
+        }
+        assert_eq!(found.module_names("some*"), ["some_thing"]);
+        assert_eq!(module_name("/x/some-thing.ko.xz"), "some_thing");
+    }
+}

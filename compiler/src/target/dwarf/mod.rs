@@ -21,7 +21,7 @@ pub mod scope;
 pub mod types;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use load::{ElfSymbol, Loaded};
 
