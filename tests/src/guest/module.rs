@@ -24,6 +24,16 @@ pub fn programs() -> Result<Vec<PathBuf>> {
     let dir = build_dir().join("guest/programs");
     let _lock = Lock::take(&dir)?;
     let mut made = Vec::new();
+    // what vmtest shares with the module: opcodes, images, records, requests
+    let tables = [
+        "core/ops.def",
+        "core/helpers.def",
+        "core/limits.def",
+        "core/image.h",
+        "core/record.h",
+        "kernel/uapi.h",
+    ]
+    .map(|file| root().join("vm-kmod").join(file));
     for entry in fs::read_dir(root().join("tests/guest/programs"))? {
         let path = entry?.path();
         let parts = match path.is_dir() {
@@ -36,7 +46,7 @@ pub fn programs() -> Result<Vec<PathBuf>> {
             continue;
         }
         let out = dir.join(path.file_stem().expect("a program has a name"));
-        if parts.iter().any(|part| newer(part, &out)) {
+        if parts.iter().chain(&tables).any(|part| newer(part, &out)) {
             let flags =
                 ["-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread", "-fno-omit-frame-pointer"];
             run(Command::new("cc").args(flags).arg("-o").arg(&out).args(sources))?;
