@@ -185,6 +185,18 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "a system call's return knows what its entry saw",
+            "stap -c 'load_files 50 f' -e 'global n, other probe syscall.close.return {\n\
+             if (pid() != target()) next\n\
+             if (@entry($fd) > 2 && @entry(gettimeofday_us()) <= gettimeofday_us()) n++; else other++ }\n\
+             probe end { printf(\"closed %d\\nother %d\\n\", n, other) }'",
+            |o| {
+                equal("other", numbers(o, "other")?[0], 0)?;
+                let closed = numbers(o, "closed")?[0];
+                if closed >= 50 { Ok(()) } else { Err(format!("{closed} calls")) }
+            },
+        ),
+        Check::new(
             "files that a process reads and writes, by name",
             "echo abcdef >one.txt; stap -c 'dd if=one.txt of=two.txt bs=2 count=3' /scripts/files.stp",
             |o| prints(o, "one.txt: 3 times, 6 bytes\ntwo.txt: 3 times, 6 bytes\n"),

@@ -9,10 +9,13 @@
 
 use super::ctype::{CType, Member, Param, Qualifier, RecordKind, Signature, TypeError, TypeRef, TypeSource};
 use memchr::memmem;
+use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Kinds of `struct btf_type`.
 pub mod kind {
@@ -95,7 +98,14 @@ pub struct Btf {
     buckets: Vec<u32>,
     older: Vec<u32>,
     base: Option<Arc<Btf>>,
+    /// Searches for a name so far.
+    searches: AtomicUsize,
+    /// Names by their hash, made when there are many searches.
+    names: OnceLock<HashMap<u64, u32>>,
 }
+
+/// So many names are searched for in the section as it is; for more an index pays.
+const FEW_SEARCHES: usize = 64;
 
 impl std::fmt::Debug for Btf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -143,6 +153,12 @@ fn rest_len(kind: u32, vlen: u32) -> Option<usize> {
         | kind::TYPE_TAG => 0,
         _ => return None,
     })
+}
+
+fn hash(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    hasher.finish()
 }
 
 fn bucket(name_off: u32, mask: u32) -> usize {
@@ -261,6 +277,8 @@ impl Btf {
             older,
             base,
             bytes,
+            searches: AtomicUsize::new(0),
+            names: OnceLock::new(),
         })
     }
 
@@ -347,7 +365,25 @@ impl Btf {
         if strings.starts_with(&needle[1..]) {
             return Some(self.strings_base);
         }
+        if self.searches.fetch_add(1, Ordering::Relaxed) >= FEW_SEARCHES {
+            let at = *self.names.get_or_init(|| self.name_index()).get(&hash(name.as_bytes()))? as usize;
+            if strings.get(at..).is_some_and(|s| s.starts_with(&needle[1..])) {
+                return Some(at as u32 + self.strings_base);
+            }
+            // two names of one hash
+        }
         memmem::find(strings, &needle).map(|at| at as u32 + 1 + self.strings_base)
+    }
+
+    /// Offset in the section of each own string, by its hash.
+    fn name_index(&self) -> HashMap<u64, u32> {
+        let mut at = 0;
+        let mut index = HashMap::new();
+        for name in self.strings().split(|b| *b == 0) {
+            index.entry(hash(name)).or_insert(at as u32);
+            at += name.len() + 1;
+        }
+        index
     }
 
     fn string_offset(&self, name: &str) -> Option<u32> {

@@ -113,6 +113,23 @@ fn module_btf_goes_on_where_the_kernels_ends() {
 }
 
 #[test]
+fn many_searches_find_what_few_find() {
+    let kernel = sample();
+    let base = Arc::new(btf(&kernel));
+    let mut split = Builder::split(kernel.type_count(), kernel.string_bytes());
+    split.func("mod_init", 1, &[]);
+    let m = Btf::from_bytes(split.bytes(), Some(base)).expect("split");
+    let look = |name: &str| (m.find_all(name, kind::FUNC), m.find_all(name, kind::INT));
+    let names = ["do_thing", "mod_init", "int", "do_thin", "o_thing", "", "inner"];
+    let few: Vec<_> = names.iter().map(|n| look(n)).collect();
+    for _ in 0..100 {
+        assert_eq!(names.iter().map(|n| look(n)).collect::<Vec<_>>(), few);
+    }
+    assert!(!few[0].0.is_empty() && !few[1].0.is_empty() && !few[2].1.is_empty());
+    assert!(few[3].0.is_empty() && few[4].0.is_empty());
+}
+
+#[test]
 fn functions_of_one_name_with_different_prototypes_are_told_apart() {
     let mut b = Builder::new();
     let int = b.int("int", 4, 1);

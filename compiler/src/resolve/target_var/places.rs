@@ -131,6 +131,11 @@ impl KernelTarget {
         if *variant == Variant::Exported {
             names.retain(|(n, _)| self.is_exported(n));
         }
+        // As with debuginfo, a pattern means the functions that are described: not cold parts of
+        // functions, nor what is written in assembler. A function's own name reaches those.
+        if glob::is_pattern(name) && self.btf().is_ok() {
+            names.retain(|(n, m)| self.has_btf_function(n, m.as_deref()));
+        }
         Ok(names.into_iter().map(|(n, m)| self.function(n, m, variant)).collect())
     }
 
@@ -331,22 +336,27 @@ impl KernelTarget {
     }
 
     fn syscalls(&self, pattern: &str, compat: bool, ret: bool) -> Vec<TargetPlace> {
-        let place = |nr: Option<u32>| match ret {
-            false => Place::SyscallEnter { nr, compat },
-            true => Place::SyscallExit { nr, compat },
+        let at = |call: Option<&'static syscalls::Syscall>, name: &str, nr: Option<u32>, ret: bool| {
+            let suffix = match (compat, ret) {
+                (false, false) => "",
+                (false, true) => ".return",
+                (true, false) => ".compat",
+                (true, true) => ".compat.return",
+            };
+            TargetPlace {
+                place: match ret {
+                    false => Place::SyscallEnter { nr, compat },
+                    true => Place::SyscallExit { nr, compat },
+                },
+                pp: format!("__syscall(\"{name}\"){suffix}"),
+                name: name.to_owned(),
+                handle: self.keep(Found::Syscall { call, compat, returns: ret }),
+                entry: None,
+            }
         };
-        let suffix = match (compat, ret) {
-            (false, false) => "",
-            (false, true) => ".return",
-            (true, false) => ".compat",
-            (true, true) => ".compat.return",
-        };
-        let one = |call: Option<&'static syscalls::Syscall>, name: &str, nr| TargetPlace {
-            place: place(nr),
-            pp: format!("__syscall(\"{name}\"){suffix}"),
-            name: name.to_owned(),
-            handle: self.keep(Found::Syscall { call, compat, returns: ret }),
-            entry: None,
+        let one = |call, name: &str, nr| TargetPlace {
+            entry: ret.then(|| Box::new(at(call, name, nr, false))),
+            ..at(call, name, nr, ret)
         };
         if pattern == "*" {
             return vec![one(None, "*", None)];

@@ -276,6 +276,8 @@ fn system_calls_have_the_arguments_of_the_table() {
     assert_eq!(found[0].place, Place::SyscallExit { nr: Some(3), compat: true });
     assert_eq!(read(&k, &found[0], "$return"), "ret:s32");
     assert_eq!(read(&k, &found[0], "$buf"), "arg1:u32");
+    let entry = found[0].entry.as_ref().expect("a return has its entry");
+    assert_eq!(entry.place, Place::SyscallEnter { nr: Some(3), compat: true });
     let all = Query::Syscall { name: "*".into(), compat: false, ret: false };
     assert_eq!(k.places(&all).expect("places")[0].place, Place::SyscallEnter { nr: None, compat: false });
     let none = Query::Syscall { name: "raed".into(), compat: false, ret: false };
