@@ -39,7 +39,7 @@ demo:
 
 test: check
 	@scripts/deps build kmod guest test
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 	scripts/sanitize
 
 check:

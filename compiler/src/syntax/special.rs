@@ -197,22 +197,26 @@ fn target(base: TargetBase, span: crate::diag::Span, pretty: u8) -> Expr {
     Expr { kind: ExprKind::Target(Box::new(target)), span }
 }
 
-/// `name$`, `name$$`: the name and how many `$` are behind it.
-fn split_pretty(text: &str) -> (&str, u8) {
+/// `name$`, `name$$`: the name and how many `$` are behind it; `None` for more than two.
+fn split_pretty(text: &str) -> Option<(&str, u8)> {
     let name = text.trim_end_matches('$');
-    if name.is_empty() {
-        return (text, 0);
-    }
     match text.len() - name.len() {
-        n @ 0..=2 => (name, n as u8),
-        _ => (&text[..text.len() - 2], 2),
+        _ if name.is_empty() => Some((text, 0)),
+        n @ 0..=2 => Some((name, n as u8)),
+        _ => None,
     }
+}
+
+fn too_pretty<T>(i: Toks<'_>) -> Res<'_, T> {
+    i.fail("pretty-depth", "at most two '$' stand behind a name: one for its members, two for theirs as well")
 }
 
 /// `$x`, `$$vars`, `$x$`
 pub fn target_name(i: Toks<'_>) -> Res<'_, Expr> {
     let t = i.peek();
-    let (name, pretty) = split_pretty(i.text(t));
+    let Some((name, pretty)) = split_pretty(i.text(t)) else {
+        return too_pretty(i);
+    };
     Ok((i.skip(), target(TargetBase::Name(name.to_string()), t.span, pretty)))
 }
 
@@ -269,7 +273,9 @@ fn field(i: Toks<'_>) -> Res<'_, (Option<Ident>, u8)> {
     match i.text(t) {
         dollars @ ("$" | "$$") => Ok((i.skip(), (None, dollars.len() as u8))),
         text => {
-            let (name, pretty) = split_pretty(text);
+            let Some((name, pretty)) = split_pretty(text) else {
+                return too_pretty(i);
+            };
             let ident = Ident { name: name.to_string(), span: t.span };
             Ok((i.skip(), (Some(ident), pretty)))
         }
