@@ -88,6 +88,11 @@ fn load(file: Option<&Path>) -> Result<(), SessionError> {
     if let Some(path) = named {
         return insert(&path);
     }
+    // First as the system does: modprobe knows the options of the module (the groups that may use it).
+    if modprobe() {
+        return Ok(());
+    }
+    // It does not know what was put there without depmod.
     let release = release();
     let dir = PathBuf::from("/lib/modules").join(&release);
     for place in ["updates/dkms", "updates", "extra", "kernel/extra", "misc"] {
@@ -98,7 +103,12 @@ fn load(file: Option<&Path>) -> Result<(), SessionError> {
             }
         }
     }
-    // Anywhere else that depmod knows of.
+    Err(SessionError::NoModule(format!(
+        "kernel module stpvm is not installed for kernel {release}: {INSTALL}"
+    )))
+}
+
+fn modprobe() -> bool {
     let found = ["modprobe", "/sbin/modprobe"].iter().any(|program| {
         Command::new(program)
             .args(["-q", "stpvm"])
@@ -108,12 +118,7 @@ fn load(file: Option<&Path>) -> Result<(), SessionError> {
             .status()
             .is_ok_and(|s| s.success())
     });
-    if found && is_loaded() {
-        return Ok(());
-    }
-    Err(SessionError::NoModule(format!(
-        "kernel module stpvm is not installed for kernel {release}: {INSTALL}"
-    )))
+    found && is_loaded()
 }
 
 fn insert(path: &Path) -> Result<(), SessionError> {
