@@ -133,10 +133,13 @@ impl KernelTarget {
         }
         // As with debuginfo, a pattern means the functions that are described: not cold parts of
         // functions, nor what is written in assembler. A function's own name reaches those.
-        if glob::is_pattern(name) && self.btf().is_ok() {
-            names.retain(|(n, m)| self.has_btf_function(n, m.as_deref()));
-        }
-        Ok(names.into_iter().map(|(n, m)| self.function(n, m, variant)).collect())
+        let described_only = glob::is_pattern(name) && self.btf().is_ok();
+        Ok(names
+            .into_iter()
+            .map(|(n, m)| (self.types_of(&n, m.as_deref()), n, m))
+            .filter(|(btf, ..)| btf.is_some() || !described_only)
+            .map(|(btf, n, m)| self.function(n, m, btf, variant))
+            .collect())
     }
 
     /// Is there an entry for it in the table of exported symbols?
@@ -226,8 +229,13 @@ impl KernelTarget {
         self.types_of(name, module).is_some()
     }
 
-    fn function(&self, symbol: String, module: Option<String>, variant: &Variant) -> TargetPlace {
-        let btf = self.types_of(&symbol, module.as_deref());
+    fn function(
+        &self,
+        symbol: String,
+        module: Option<String>,
+        btf: Option<Arc<Btf>>,
+        variant: &Variant,
+    ) -> TargetPlace {
         let family = family(module.as_deref());
         // clones are named by their function
         let name = symbol.split('.').next().unwrap_or(&symbol).to_owned();

@@ -42,6 +42,15 @@ pub struct Scope {
 /// Blocks inside blocks: no deeper.
 const MAX_BLOCKS: u32 = 200;
 
+/// What an entry inside of a function declares; `None` where it is no variable.
+fn variable_kind(tag: gimli::DwTag) -> Option<VariableKind> {
+    match tag {
+        gimli::DW_TAG_formal_parameter => Some(VariableKind::Parameter),
+        gimli::DW_TAG_variable => Some(VariableKind::Local),
+        _ => None,
+    }
+}
+
 impl Debuginfo {
     /// The scope of a function or inlined instance at an address. `innermost`: go into instances
     /// that were inlined there, as a statement means it.
@@ -74,21 +83,16 @@ impl Debuginfo {
         let mut children = tree.root()?.children();
         while let Some(child) = children.next()? {
             let e = child.entry();
-            let kind = match e.tag() {
-                gimli::DW_TAG_formal_parameter => VariableKind::Parameter,
-                gimli::DW_TAG_variable => VariableKind::Local,
-                gimli::DW_TAG_lexical_block | gimli::DW_TAG_inlined_subroutine => {
-                    let inlined = e.tag() == gimli::DW_TAG_inlined_subroutine;
-                    let holds = unit.ranges(e).iter().any(|r| (r.0..r.1).contains(&pc));
-                    if holds && (!inlined || innermost) {
-                        inner.push((unit.die(e.offset()), inlined));
-                    }
-                    continue;
-                }
-                _ => continue,
-            };
             let die = unit.die(e.offset());
-            self.add(scope, die, kind)?;
+            if let Some(kind) = variable_kind(e.tag()) {
+                self.add(scope, die, kind)?;
+                continue;
+            }
+            let inlined = e.tag() == gimli::DW_TAG_inlined_subroutine;
+            let entered = (inlined && innermost) || e.tag() == gimli::DW_TAG_lexical_block;
+            if entered && unit.ranges(e).iter().any(|r| (r.0..r.1).contains(&pc)) {
+                inner.push((die, inlined));
+            }
         }
         for (die, inlined) in inner {
             if inlined {
@@ -124,11 +128,7 @@ impl Debuginfo {
         let mut children = tree.root()?.children();
         while let Some(child) = children.next()? {
             let e = child.entry();
-            let kind = match e.tag() {
-                gimli::DW_TAG_formal_parameter => VariableKind::Parameter,
-                gimli::DW_TAG_variable => VariableKind::Local,
-                _ => continue,
-            };
+            let Some(kind) = variable_kind(e.tag()) else { continue };
             let die = unit.die(e.offset());
             if !scope.variables.iter().any(|v| v.name == self.name_of(die).unwrap_or("")) {
                 self.add(scope, die, kind)?;
