@@ -100,6 +100,8 @@ bool vmh_go_on(struct vm_ctx *c)
 
 void vmh_relax(u32 usec)
 {
+	/* tells a hypervisor that this CPU waits for another, which may not be running */
+	cpu_relax();
 	udelay(usec);
 }
 
