@@ -28,7 +28,7 @@ static notrace void host_text(struct vm_ctx *c, u32 id, struct vm_slot *out)
 	slot_adopt_spare(c, out, n < c->vm->strcap ? (u32)n : c->vm->strcap);
 }
 
-static notrace void file_path(struct vm_ctx *c, u64 file, struct vm_slot *out)
+static notrace void path_text(struct vm_ctx *c, u64 file, struct vm_slot *out)
 {
 	size_t n = vmh_file_path(c, file, c->spare, c->vm->strcap + 1);
 
@@ -346,7 +346,7 @@ notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 	case H_USTR_WIDE:
 		return mem_wide(c, true, (u64)ri[0], ri[1], out);
 	case H_D_PATH:
-		file_path(c, (u64)ri[0], out);
+		path_text(c, (u64)ri[0], out);
 		break;
 	case H_MATCHED:
 		return matched(c, ri[0], out);

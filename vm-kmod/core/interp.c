@@ -208,6 +208,12 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	check_start(c);
 
 	/* clang-format off */
+#ifdef __KERNEL__
+	/* a set that needs no lock is most often the first thing asked for */
+	if (I_OP(*pc) == OP_LOCK && c->plan->nolock)
+		pc++;
+	vmexpect(HELPI);
+#endif
 	vmdispatch {
 	/* moves and arithmetic; unsigned, so that it wraps */
 	vmcase(MOV)	RA = RB; vmbreak;
@@ -279,6 +285,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		if (unlikely(!n))
 			goto raised;
 		*map_value(g->map, n) = (s64)((u64)*map_value(g->map, n) + (u64)(s8)I_A(i));
+		vmexpect(RET);
 		vmbreak;
 	vmcase(MHAS)
 		RA = map_find(GLOBAL->map, &RB, &s[I_C(i)]) != 0;
@@ -286,6 +293,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	vmcase(SADD)
 		g = GLOBAL;
 		stat_add(g->g, cell_of(c, g), RA);
+		vmexpect(RET);
 		vmbreak;
 	vmcase(MSADD)
 		g = GLOBAL;
@@ -293,6 +301,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		if (unlikely(!n))
 			goto raised;
 		stat_add(g->g, map_cell(g->map, c->h.cpu, n), RA);
+		vmexpect(RET);
 		vmbreak;
 	/* context, calls, output */
 	vmcase(ARG)
@@ -309,6 +318,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 			goto raised;
 		vmexpect(HELPI);
 		vmexpect(PRINT);
+		vmexpect(MADDI);
 		vmbreak;
 	vmcase(HELPS)
 		if (unlikely(help_str(c, (u32)I_IMM(i), &RB, &s[I_C(i)], SA)))
@@ -333,14 +343,16 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		pc = c->prog->code + f->code;
 		vmbreak;
 	vmcase(RET)
-		fr = &c->frames[c->depth];
-		if (unlikely(fr->f->niters))
-			close_frame(c, fr);
+		fr = c->frames;
 		if (!c->depth) {
+			if (unlikely(fr->f->niters))
+				close_frame(c, fr);
 			c->budget = budget;
 			return 0;
 		}
-		c->depth--;
+		fr += c->depth--;
+		if (unlikely(fr->f->niters))
+			close_frame(c, fr);
 		pc = fr->ret;
 		r = fr[-1].r;
 		s = fr[-1].s;

@@ -104,12 +104,14 @@ static bool adds_once(const struct vm_prog *p, const struct im_func *f)
 	return f->ncode <= 32 && adds <= 1;
 }
 
-/* `probe ... { x++ }`, the handler that runs most often of all: lock, gaddi, ret */
+/* `probe ... { x++ }`, the handler that runs most often of all: lock, gaddi, ret. One
+ * that does nothing adds nothing to the first cell, which is nobody's. */
 static void plan_counter(const struct vm *vm, struct vm_plan *plan, const struct im_func *f)
 {
 	const u64 *code = vm->prog->code + f->code;
 	u32 k = I_OP(code[0]) == OP_LOCK;
 
+	plan->counter = I_OP(code[k]) == OP_RET;
 	if (f->ncode < k + 2 || I_OP(code[k]) != OP_GADDI || I_OP(code[k + 1]) != OP_RET ||
 	    vm->global[I_IMM(code[k])].g->cls != IM_G_PERCPU)
 		return;

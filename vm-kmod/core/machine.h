@@ -65,6 +65,7 @@ struct vm_ring {
 	struct ring_head *shared; /* seen by the loader; never trusted */
 	u64 head, size, lost;
 	u64 tail; /* the reader's, as last seen */
+	u64 end;  /* how far head may go by that */
 	u32 open; /* bytes of the record being written */
 };
 

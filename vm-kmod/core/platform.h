@@ -15,7 +15,9 @@
 #include <linux/errno.h>
 #include <asm/current.h>
 #define vm_noinline noinline
-#define vm_inline   inline __attribute__((always_inline))
+/* of functions with a caller in kernel/ that is worth it: all is one unit there */
+#define vm_unit_inline inline __attribute__((always_inline))
+#define vm_inline      inline __attribute__((always_inline))
 /* a word of the current task, at an offset that LOAD has checked */
 static vm_inline u32 vm_task_word(u32 at)
 {
@@ -38,7 +40,8 @@ typedef int64_t s64;
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define vm_noinline __attribute__((noinline))
-#define vm_inline   inline __attribute__((always_inline))
+#define vm_unit_inline
+#define vm_inline inline __attribute__((always_inline))
 #ifndef notrace
 #define notrace
 #endif

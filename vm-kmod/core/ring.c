@@ -15,6 +15,7 @@ static void init_one(struct vm_ring *g, struct ring_head *shared, u8 *data, u64 
 	g->shared = shared;
 	g->head = 0;
 	g->tail = 0;
+	g->end = size;
 	g->size = size;
 	g->lost = 0;
 	shared->size = size;
@@ -36,21 +37,8 @@ void vm_set_ring(struct vm *vm, u32 cpu, void *mapping, size_t data, size_t ctl)
 	vm->bytes_rings += PAGE + data + ctl;
 }
 
-vm_noinline notrace bool ring_wait_or_lose(struct vm_ctx *c, u32 ring, u64 len, u64 need)
-{
-	struct vm_ring *g = &c->ring[ring];
-
-	while (len <= g->size / 2 && vmh_wait_room(c, ring, g->tail))
-		if (ring_fits(g, need))
-			return true;
-	g->lost++;
-	__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
-	if (ring == RING_DATA && c->probe)
-		vmh_lost(c, c->probe_nr);
-	return false;
-}
-
-vm_noinline notrace void ring_wrap(struct vm_ring *g, u64 rest)
+/* skips the rest of the buffer, which is shorter than the record */
+static notrace void wrap(struct vm_ring *g, u64 rest)
 {
 	struct rec *r = (struct rec *)(g->data + (g->head & (g->size - 1)));
 
@@ -59,6 +47,32 @@ vm_noinline notrace void ring_wrap(struct vm_ring *g, u64 rest)
 	r->probe = 0xffff;
 	r->seq = 0;
 	g->head += rest;
+}
+
+vm_noinline notrace bool ring_make_room(struct vm_ctx *c, u32 ring, u64 len)
+{
+	struct vm_ring *g = &c->ring[ring];
+	u64 rest = g->size - (g->head & (g->size - 1));
+	u64 need = len > rest ? len + rest : len;
+
+	if (!g->size)
+		return false;
+	ring_look(g);
+	while (len <= g->size / 2) {
+		if (g->end - g->head >= need) {
+			if (need != len)
+				wrap(g, rest);
+			return true;
+		}
+		if (!vmh_wait_room(c, ring, g->tail))
+			break;
+		ring_look(g);
+	}
+	g->lost++;
+	__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
+	if (ring == RING_DATA && c->probe)
+		vmh_lost(c, c->probe_nr);
+	return false;
 }
 
 notrace struct rec *vm_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)

@@ -11,38 +11,34 @@
 #define REC_HEAD  ((u32)sizeof(struct rec))
 #define REC_ALIGN 16u
 
-/* There is no room. Where the host lets the handler wait for the reader, it
- * does, and true is that there is room now; else the record is lost. */
-bool ring_wait_or_lose(struct vm_ctx *c, u32 ring, u64 len, u64 need);
-/* skips the rest of the buffer, which is shorter than the record */
-void ring_wrap(struct vm_ring *g, u64 rest);
+/* The room that was last seen does not hold the record, or it does not fit before
+ * the end of the buffer, whose rest is skipped then. Where the host lets the handler
+ * wait for the reader, it does. True: there is room now; false: the record is lost. */
+bool ring_make_room(struct vm_ctx *c, u32 ring, u64 len);
 
-/* are `need` bytes free behind the reader's tail? */
-static vm_inline notrace bool ring_fits(struct vm_ring *g, u64 need)
+/* How far has the reader come? Its line is the reader's, so it is looked at only
+ * when the room that was last seen is used up. */
+static vm_inline notrace void ring_look(struct vm_ring *g)
 {
-	u64 used;
-
 	g->tail = __atomic_load_n(&g->shared->tail, __ATOMIC_ACQUIRE);
-	used = g->head - g->tail;
-	return used <= g->size && need <= g->size - used;
+	/* a tail that makes no sense: a full ring */
+	g->end = g->head - g->tail <= g->size ? g->tail + g->size : g->head;
 }
 
 static vm_inline notrace struct rec *ring_reserve(struct vm_ctx *c, u32 ring, u16 type, u32 body)
 {
 	struct vm_ring *g = &c->ring[ring];
 	u32 len = (REC_HEAD + body + REC_ALIGN - 1) & ~(REC_ALIGN - 1);
-	u64 rest = g->size - (g->head & (g->size - 1));
-	u64 need = unlikely(len > rest) ? len + rest : len;
+	u64 at = g->head & (g->size - 1), rest = g->size - at;
 	struct rec *r;
 
-	if (unlikely(!g->size))
-		return NULL;
-	if (unlikely(!ring_fits(g, need) || len > g->size / 2) &&
-	    !ring_wait_or_lose(c, ring, len, need))
-		return NULL;
-	if (unlikely(need != len))
-		ring_wrap(g, rest);
-	r = (struct rec *)(g->data + (g->head & (g->size - 1)));
+	/* what is longer than half a ring may never fit: it is lost even if it does */
+	if (unlikely(g->head + len > g->end || len > rest || len > g->size / 2)) {
+		if (!ring_make_room(c, ring, len))
+			return NULL;
+		at = g->head & (g->size - 1);
+	}
+	r = (struct rec *)(g->data + at);
 	r->len = len;
 	r->type = type;
 	r->probe = c->probe ? (u16)c->probe_nr : 0xffff;
@@ -51,14 +47,23 @@ static vm_inline notrace struct rec *ring_reserve(struct vm_ctx *c, u32 ring, u1
 	return r;
 }
 
+/* the bytes that wait for the reader, who may have read on since */
+static vm_inline notrace bool ring_is_high(struct vm_ctx *c, struct vm_ring *g)
+{
+	if (likely(g->head - g->tail < c->watermark))
+		return false;
+	ring_look(g);
+	return g->head - g->tail >= c->watermark;
+}
+
 static vm_inline notrace void ring_commit(struct vm_ctx *c, u32 ring)
 {
 	struct vm_ring *g = &c->ring[ring];
 
 	g->head += g->open;
 	__atomic_store_n(&g->shared->head, g->head, __ATOMIC_RELEASE);
-	if (ring == RING_CTL || !__atomic_load_n(c->awake, __ATOMIC_RELAXED) ||
-	    g->head - g->tail >= c->watermark)
+	if (ring == RING_CTL || unlikely(!__atomic_load_n(c->awake, __ATOMIC_RELAXED)) ||
+	    unlikely(ring_is_high(c, g)))
 		vmh_wake(c, ring == RING_CTL);
 }
 

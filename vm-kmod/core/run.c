@@ -42,7 +42,7 @@ static vm_noinline notrace int run_on_condition(struct vm_ctx *c, bool *skip)
 	return *skip ? 0 : vm_exec(c, &p->func[c->probe->func]);
 }
 
-notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit)
+vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit)
 {
 	const struct vm_plan *plan = &c->vm->plan[probe];
 	bool skip = false;

@@ -30,8 +30,14 @@ static inline notrace void out_bytes(struct vm_out *o, const char *s, size_t n)
 
 static inline notrace void out_fill(struct vm_out *o, char ch, s64 n)
 {
-	while (n-- > 0 && o->len < o->cap)
-		o->p[o->len++] = ch;
+	size_t room = o->cap - o->len;
+
+	if (n <= 0)
+		return;
+	if ((u64)n < room)
+		room = (size_t)n;
+	memset(o->p + o->len, ch, room);
+	o->len += room;
 }
 
 /* text.c; buf has room for 64 digits, the result is its first digit */

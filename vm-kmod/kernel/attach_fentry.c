@@ -30,8 +30,6 @@ static void enter(unsigned long ip, unsigned long parent, struct ftrace_ops *ops
 	struct fentry *f = container_of(ops, struct fentry, ops);
 	struct vm_hit hit;
 
-	if (unlikely(!stpvm_live(f->session)))
-		return;
 	hit.regs = stpvm_ftrace_regs(fregs);
 	hit.args = hit.regs;
 	hit.argmap = stpvm_map_func;

@@ -239,6 +239,9 @@ static void __exit stpvm_exit(void)
 	misc_deregister(&stpvm_device);
 }
 
+/* what the kernel looks for by name; all else is one unit (unit.sh) */
+int init_module(void) __attribute__((externally_visible));
+void cleanup_module(void) __attribute__((externally_visible));
 module_init(stpvm_init);
 module_exit(stpvm_exit);
 MODULE_LICENSE("Dual MIT/GPL");

@@ -16,17 +16,38 @@ const RUNS: usize = 30;
 /// Turns of the interpreter's loops.
 const TURNS: u64 = 3_000_000;
 
-/// What an event does, for both: name, our handler (and what stands before the probe), bpftrace's.
-const HANDLERS: [(&str, &str, &str, &str); 4] = [
-    ("bare hook", "", "", ""),
-    ("counter", "global n", "n++", "@n++;"),
-    ("map per process", "global n", "n[pid()]++", "@n[pid]++;"),
-    (
-        "printf of 3 numbers",
-        "",
-        r#"printf("%d %d %d\n", pid(), tid(), cpu())"#,
-        r#"printf("%d %d %d\n", pid, tid, cpu);"#,
-    ),
+/// What an event does, for both.
+struct Handler {
+    name: &'static str,
+    /// What stands before our probe, what follows its point, and its body.
+    ours: (&'static str, &'static str, &'static str),
+    /// The kind of bpftrace's probe and its body.
+    theirs: (&'static str, &'static str),
+}
+
+const HANDLERS: [Handler; 6] = [
+    Handler { name: "bare hook", ours: ("", "", ""), theirs: ("kprobe", "") },
+    Handler { name: "counter", ours: ("global n", "", "n++"), theirs: ("kprobe", "@n++;") },
+    Handler {
+        name: "map per process",
+        ours: ("global n", "", "n[pid()]++"),
+        theirs: ("kprobe", "@n[pid]++;"),
+    },
+    Handler {
+        name: "printf of 3 numbers",
+        ours: ("", "", r#"printf("%d %d %d\n", pid(), tid(), cpu())"#),
+        theirs: ("kprobe", r#"printf("%d %d %d\n", pid, tid, cpu);"#),
+    },
+    Handler {
+        name: "chain of pointers",
+        ours: ("global n", "", r#"n = @cast(task_current(), "task_struct")->real_parent->tgid"#),
+        theirs: ("kprobe", "@n = curtask->real_parent->tgid;"),
+    },
+    Handler {
+        name: "counter at the return",
+        ours: ("global n", ".return", "n++"),
+        theirs: ("kretprobe", "@n++;"),
+    },
 ];
 
 fn main() -> ExitCode {
@@ -57,7 +78,11 @@ fn run() -> Result<()> {
         interpreter(&stap, &mut page)?;
     }
     if wanted("events") {
-        events(&mut page)?;
+        events(&mut page, which("bpftrace"))?;
+    }
+    // without bpftrace: much sooner done
+    if only.iter().any(|o| o == "own-events") {
+        events(&mut page, None)?;
     }
     if !only.is_empty() {
         print!("{page}");
@@ -177,13 +202,12 @@ fn children_time() -> Duration {
 }
 
 /// Instructions of an event over the bare system call, in each guest.
-fn events(page: &mut String) -> Result<()> {
+fn events(page: &mut String, bpftrace: Option<PathBuf>) -> Result<()> {
     page.push_str(
         "## Events\n\nInstructions of one event at `getppid`'s own function, over the bare call, in a guest that\n\
          counts them (`-icount shift=0`). What the reader does when it is woken is not in it, for either.\n\
          Ours has room for all that is printed: a record that is lost costs less than one that is kept.\n\n",
     );
-    let bpftrace = which("bpftrace");
     for series in SERIES {
         let mut guest = Guest::new(series);
         guest.machine.count_instructions = true;
@@ -193,17 +217,18 @@ fn events(page: &mut String) -> Result<()> {
             guest.program(program, "/usr/bin/bpftrace");
         }
         guest.case(Case::new("bare", "call_cost"));
-        for (_, global, body, theirs) in HANDLERS {
+        for Handler { ours: (global, at, body), theirs: (kind, theirs), .. } in HANDLERS {
             // the function's name as the kernel's own table has it
             let name = "f=$(awk '$3 ~ /^__(do|x64)_sys_getppid$/ { print $3; exit }' /proc/kallsyms)\n";
-            let script = format!("{global} probe kernel.function(\"$f\") {{ {body} }}").replace('"', "\\\"");
+            let script =
+                format!("{global} probe kernel.function(\"$f\"){at} {{ {body} }}").replace('"', "\\\"");
             let script = script.replace("%d\\n", "%d\\\\n");
             let keep = if body.is_empty() { "-u" } else { "" }; // an empty probe is left out otherwise
             let ours =
                 format!("{name}stap {keep} -s 4 -DSTP_NO_OVERLOAD -o /dev/null -c call_cost -e \"{script}\"");
             guest.case(Case::new("stpvm", &ours).limit(200));
             if bpftrace.is_some() {
-                let script = format!("kprobe:'$f' {{ {} }}", theirs);
+                let script = format!("{kind}:'$f' {{ {theirs} }}");
                 let script = script.replace("'$f'", "'\"$f\"'");
                 guest.case(
                     Case::new(
@@ -229,13 +254,13 @@ fn events(page: &mut String) -> Result<()> {
         let bare = cost()?;
         let _ = writeln!(page, "Kernel {}, bare call {bare:.0} instructions:\n", report.release);
         page.push_str("| handler | stpvm | bpftrace |\n| --- | --- | --- |\n");
-        for (what, ..) in HANDLERS {
+        for Handler { name, .. } in HANDLERS {
             let ours = cost()? - bare;
             let theirs = match bpftrace {
                 Some(_) => format!("{:.0}", cost()? - bare),
                 None => "not here".to_string(),
             };
-            let _ = writeln!(page, "| {what} | {ours:.0} | {theirs} |");
+            let _ = writeln!(page, "| {name} | {ours:.0} | {theirs} |");
         }
         page.push('\n');
     }
