@@ -340,7 +340,8 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_ITNEW: {
 		const struct im_iter *t = &c->prog->iter[I_IMM(i)];
 
-		return walk_start(c, walk(c, I_A(i)), t, t->has_limit ? RB : 0, &RC, &s[t->slice_s]);
+		walk_start(c, walk(c, I_A(i)), t, t->has_limit ? RB : 0, &RC, &s[t->slice_s]);
+		return 0;
 	}
 	case OP_ITNEXT:	return next_entry(c, walk(c, I_A(i)), I_B(i));
 	case OP_ITKEY:	RA = walk_key(walk(c, I_B(i)), I_C(i)); break;

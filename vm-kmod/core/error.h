@@ -31,7 +31,6 @@
 	ERROR(REGISTER,	1, "no value for register ") \
 	ERROR(ARGUMENT,	1, "cannot set argument ") \
 	ERROR(SIGNAL,	1, "cannot send signal ") \
-	ERROR(WALKS,	1, "too many sorted foreach loops inside each other") \
 	ERROR(NOSPEC,	1, "speculation: no free buffer, check SPECULATION_MAX") \
 	ERROR(BADSPEC,	1, "no speculation with id ") \
 	ERROR(BUSY,	1, "data is busy on another CPU")

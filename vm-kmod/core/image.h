@@ -234,7 +234,7 @@ enum im_conv {
 /* a walk over a map */
 struct im_iter {
 	u16 map;
-	u8 sort; /* 0 insertion order, 1 by key, 2 by value, 3 by aggregate field */
+	u8 sort; /* 0 the map's order, 1 by key, 2 by value, 3 by aggregate field */
 	u8 desc;
 	u8 key; /* which key, or which field as in AGGET */
 	u8 has_limit;

@@ -80,14 +80,6 @@ static notrace void open_frame(struct vm_ctx *c, struct vm_frame *fr)
 		c->aggs[fr->agg + k].g = NULL;
 }
 
-static notrace void close_frame(struct vm_ctx *c, struct vm_frame *fr)
-{
-	u32 k;
-
-	for (k = 0; k < fr->f->niters; k++)
-		walk_drop(&c->walks[fr->walk + k]);
-}
-
 /* The error in the context was raised by the instruction at `at`: find the
  * innermost catch block for it. NULL: there is none, the handler ends. */
 static vm_noinline notrace const u64 *unwind(struct vm_ctx *c, const u64 *at)
@@ -108,7 +100,6 @@ static vm_noinline notrace const u64 *unwind(struct vm_ctx *c, const u64 *at)
 				c->error = E_NONE;
 				return code + y->target;
 			}
-		close_frame(c, fr);
 		if (!c->depth)
 			return NULL;
 		check_drop(c);
@@ -343,16 +334,11 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		pc = c->prog->code + f->code;
 		vmbreak;
 	vmcase(RET)
-		fr = c->frames;
 		if (!c->depth) {
-			if (unlikely(fr->f->niters))
-				close_frame(c, fr);
 			c->budget = budget;
 			return 0;
 		}
-		fr += c->depth--;
-		if (unlikely(fr->f->niters))
-			close_frame(c, fr);
+		fr = &c->frames[c->depth--];
 		pc = fr->ret;
 		r = fr[-1].r;
 		s = fr[-1].s;

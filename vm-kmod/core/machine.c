@@ -50,7 +50,7 @@ static int new_global(struct vm *vm, u32 n, u32 *cells)
 		*cells += g->cell_size;
 		return 0;
 	}
-	return map_new(vm, g, p->map_orders[n]);
+	return map_new(vm, g);
 }
 
 static int new_slots(struct vm *vm, struct vm_ctx *c)
@@ -184,6 +184,9 @@ int vm_new(struct vm_prog *p, u32 ncpus, void *host, struct vm **out)
 	if (!vm->global || !vm->cpu)
 		goto fail;
 	vm->ncpus = ncpus;
+	for (k = 0; k < prog_n(p, IM_S_ITER); k++)
+		if (p->iter[k].sort)
+			vm->global[p->iter[k].map].sorted = true;
 	for (k = 0; k < vm->nglobals; k++)
 		if (new_global(vm, k, &cells))
 			goto fail;

@@ -41,13 +41,10 @@ struct vm_aggslot {
 };
 
 struct vm_walk {	    /* an iterator */
-	struct vm_map *map; /* NULL: not started */
+	struct vm_map *map; /* NULL: not started, or at the end */
 	const struct im_iter *spec;
-	u32 node;  /* entry at which it stands, 0: before the first */
-	u32 next;  /* unsorted: the next entry; sorted: index into order */
-	u32 left;  /* entries still to give */
-	u32 end;   /* sorted: entries in order */
-	s32 order; /* which order array of the map, -1 none */
+	u32 node; /* entry at which it stands, 0: before the first */
+	u32 left; /* entries still to give */
 	const struct vm_slot *slice_s;
 	s64 slice_i[12];
 };
@@ -138,6 +135,7 @@ struct vm_ctx {
 struct vm_global {
 	const struct im_global *g;
 	bool is_set; /* by a handler that does not run alone */
+	bool sorted; /* a walk sorts it */
 	struct vm_lock lock;
 	u32 cell; /* offset of its cell in vm_ctx.cells */
 	s64 ival;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
-/* map.c - hashed maps with fixed-size nodes in insertion order. See map.h. */
+/* map.c - hashed maps with fixed-size nodes in a list. See map.h. */
 #include "map.h"
 
 #define K0 0x9e3779b97f4a7c15ull /* 2^64 / golden ratio */
@@ -365,7 +365,7 @@ static u32 lay_out(struct vm_map *m)
 	return m->ns ? (at + 63) & ~63u : at;
 }
 
-int map_new(struct vm *vm, struct vm_global *g, u32 orders)
+int map_new(struct vm *vm, struct vm_global *g)
 {
 	u64 *account = &vm->bytes_globals;
 	struct vm_map *m = vm_take(vm, account, 1, sizeof(*m));
@@ -397,11 +397,9 @@ int map_new(struct vm *vm, struct vm_global *g, u32 orders)
 	m->node = vm_take(vm, account, (u64)m->cap + 1, m->node_size);
 	if (!m->bucket || !m->node)
 		return -ENOMEM;
-	if (orders) {
-		m->norders = orders;
-		m->order = vm_take(vm, account, (u64)m->cap * orders, sizeof(*m->order));
+	if (g->sorted) {
 		m->sort = vm_take(vm, account, 2 * (u64)m->cap, sizeof(*m->sort));
-		if (!m->order || !m->sort)
+		if (!m->sort)
 			return -ENOMEM;
 	}
 	return 0;
@@ -422,8 +420,6 @@ void map_free(struct vm_map *m)
 		vmh_free(m->bucket);
 	if (m->node)
 		vmh_free(m->node);
-	if (m->order)
-		vmh_free(m->order);
 	if (m->sort)
 		vmh_free(m->sort);
 	vmh_free(m);

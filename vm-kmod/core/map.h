@@ -3,7 +3,7 @@
  * map.h - associative arrays. All memory is taken when the session is made.
  *
  *   bucket[hash] ─► node ─► node ─► 0          chains, u32 links, 0 ends
- *   head ─► node ⇄ node ⇄ ... ⇄ tail           insertion order
+ *   head ─► node ⇄ node ⇄ ... ⇄ tail           order: of insertion, until a walk sorts
  *   free ─► node ─► ... , then high.. untouched
  *
  *   node:  struct vm_node | value | key 0 | key 1 ...
@@ -24,7 +24,7 @@
 
 struct vm_node {
 	u32 chain;	/* next in the bucket, or in the free list */
-	u32 prev, next; /* insertion order */
+	u32 prev, next; /* in the map's order */
 	u32 hash;	/* bit 0 is set while the node is in use */
 };
 
@@ -48,11 +48,7 @@ struct vm_map {
 	u32 cell_size, ncpus;
 	u8 **cells;
 	struct vm_lock insert;
-	/* sorted walks */
-	u32 orders_used; /* bit per order array */
-	u32 norders;
-	u32 *order;	       /* norders arrays of cap */
-	struct map_sort *sort; /* 2 * cap, while sorting */
+	struct map_sort *sort; /* 2 * cap, while sorting; NULL: nothing sorts it */
 };
 
 struct map_sort {
@@ -82,7 +78,7 @@ struct vm_nstr {
 	char s[];
 };
 
-int map_new(struct vm *vm, struct vm_global *g, u32 orders);
+int map_new(struct vm *vm, struct vm_global *g);
 void map_free(struct vm_map *m);
 
 /* node of a key, 0 where there is none */
@@ -96,10 +92,9 @@ const struct vm_nstr *map_key_str(const struct vm_map *m, u32 n, u32 k);
 void map_merge(struct vm_aggslot *s, const struct vm_global *g, u32 n);
 
 /* walk.c */
-int walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
-	       const s64 *ki, const struct vm_slot *ks);
+void walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
+		const s64 *ki, const struct vm_slot *ks);
 /* false at the end */
 bool walk_next(struct vm_walk *w);
-void walk_drop(struct vm_walk *w);
 
 #endif

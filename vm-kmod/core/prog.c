@@ -352,9 +352,8 @@ int vm_load(const void *flat, size_t len, u32 caps_allowed, struct vm_prog **out
 		goto fail;
 	}
 	p->fmt_mem = vmh_alloc((size_t)prog_n(p, IM_S_FMT) + 1);
-	p->map_orders = vmh_alloc((size_t)prog_n(p, IM_S_GLOBAL) + 1);
 	err = -ENOMEM;
-	if (!p->fmt_mem || !p->map_orders)
+	if (!p->fmt_mem)
 		goto fail;
 	err = check_tables(p, fault);
 	if (!err)
@@ -369,8 +368,6 @@ fail:
 	if (p) {
 		if (p->fmt_mem)
 			vmh_free(p->fmt_mem);
-		if (p->map_orders)
-			vmh_free(p->map_orders);
 		vmh_free(p);
 	}
 	if (copy)
@@ -384,7 +381,6 @@ void vm_unload(struct vm_prog *p)
 		return;
 	vmh_free((void *)p->image);
 	vmh_free(p->fmt_mem);
-	vmh_free(p->map_orders);
 	vmh_free(p);
 }
 

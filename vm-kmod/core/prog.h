@@ -44,8 +44,7 @@ struct vm_prog {
 	const u32 *dfadata;
 	struct vm_need need;
 	u32 uses;
-	u8 *fmt_mem;	/* per format: FMT_* */
-	u8 *map_orders; /* per global: order arrays of sorted walks */
+	u8 *fmt_mem; /* per format: FMT_* */
 };
 
 static inline u32 prog_n(const struct vm_prog *p, enum im_section s)

@@ -106,8 +106,6 @@ int vm_verify(struct vm_prog *p, struct vm_refusal *f)
 		err = verify_costs(v);
 	if (!err)
 		err = verify_need(v);
-	if (!err)
-		err = verify_orders(v);
 out:
 	drop(v->label);
 	drop(v->cover);

@@ -185,7 +185,7 @@ static u32 touched(const struct vm_prog *p, u64 i, u8 *how)
 	*how = o->flags & W ? T_WRITE : T_READ;
 	switch (o->imm) {
 	case M_it:
-		/* sorting uses the map's order arrays: nobody else may */
+		/* it changes the map's order */
 		if (p->iter[g].sort)
 			*how = T_WRITE;
 		return p->iter[g].map;

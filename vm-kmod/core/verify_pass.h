@@ -76,7 +76,6 @@ int verify_flow(struct verifier *v);
 int verify_touches(struct verifier *v);
 int verify_probe_sets(struct verifier *v);
 int verify_need(struct verifier *v);
-int verify_orders(struct verifier *v);
 /* verify_cost.c */
 int verify_costs(struct verifier *v);
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * walk.c - iterators: foreach over a map in insertion order, or sorted by a
- * key, the value or a field of the aggregate, stable, up or down.
+ * walk.c - iterators: foreach over a map in its order, or sorted by a key, the
+ * value or a field of the aggregate, stable, up or down.
  *
- * A sorted walk fills one of the map's order arrays when it starts, with the
- * map held for writing. The limit counts the entries that are looked at,
- * before a slice drops those that do not fit, as SystemTap does.
+ * A map has one order, the list of its nodes. A sorted walk changes it when it
+ * starts, with the map held for writing: with a limit of n the first n go to
+ * the front and the others stay as they were. So walks that follow, and those
+ * around it, go on in the new order, as SystemTap's do. The limit counts the
+ * entries that are looked at, before a slice drops those that do not fit.
  */
 #include "map.h"
 
@@ -103,18 +105,30 @@ static notrace struct map_sort *merge_sort(const struct vm_map *m, const struct 
 	return from;
 }
 
-static notrace int start_sorted(struct vm_ctx *c, struct vm_walk *w, const struct vm_global *g)
+static notrace void to_front(struct vm_map *m, u32 n)
+{
+	struct vm_node *d = map_node(m, n);
+
+	if (m->head == n)
+		return;
+	map_node(m, d->prev)->next = d->next;
+	if (d->next)
+		map_node(m, d->next)->prev = d->prev;
+	else
+		m->tail = d->prev;
+	d->prev = 0;
+	d->next = m->head;
+	map_node(m, m->head)->prev = n;
+	m->head = n;
+}
+
+/* the first `left` of the map's entries go to its front */
+static notrace void sort_map(struct vm_ctx *c, const struct vm_walk *w, const struct vm_global *g)
 {
 	struct vm_map *m = g->map;
 	const struct map_sort *s;
-	u32 k, n = 0, node;
+	u32 n = 0, node;
 
-	for (k = 0; k < m->norders && m->orders_used >> k & 1; k++)
-		;
-	if (k == m->norders)
-		return vm_raise(c, E_WALKS, 0);
-	m->orders_used |= 1u << k;
-	w->order = (s32)k;
 	for (node = m->head; node && n < m->cap; node = map_node(m, node)->next) {
 		m->sort[n].key = sort_key(c, g, w->spec, node);
 		m->sort[n++].node = node;
@@ -122,31 +136,19 @@ static notrace int start_sorted(struct vm_ctx *c, struct vm_walk *w, const struc
 	s = merge_sort(m, w->spec, n);
 	if (n > w->left)
 		n = w->left;
-	for (k = 0; k < n; k++)
-		m->order[(size_t)w->order * m->cap + k] = s[k].node;
-	w->end = n;
-	w->next = 0;
-	return 0;
+	while (n-- > 0)
+		to_front(m, s[n].node);
 }
 
-notrace void walk_drop(struct vm_walk *w)
-{
-	if (w->map && w->order >= 0)
-		w->map->orders_used &= ~(1u << w->order);
-	w->map = NULL;
-}
-
-notrace int walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
-		       const s64 *ki, const struct vm_slot *ks)
+notrace void walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
+			const s64 *ki, const struct vm_slot *ks)
 {
 	const struct vm_global *g = &c->vm->global[t->map];
 	u32 k;
 
-	walk_drop(w);
 	w->map = g->map;
 	w->spec = t;
 	w->node = 0;
-	w->order = -1;
 	w->left = ~0u;
 	if (t->has_limit && limit < (s64)w->left)
 		w->left = limit < 0 ? 0 : (u32)limit;
@@ -154,10 +156,8 @@ notrace int walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter
 	for (k = 0; k < g->g->nkeys; k++)
 		if (t->slice >> k & 1 && g->g->keys[k] == IM_T_INT)
 			w->slice_i[k] = *ki++;
-	if (t->sort)
-		return start_sorted(c, w, g);
-	w->next = g->map->head;
-	return 0;
+	if (t->sort && w->left)
+		sort_map(c, w, g);
 }
 
 static notrace bool fits_slice(const struct vm_walk *w, u32 n)
@@ -186,33 +186,23 @@ static notrace bool fits_slice(const struct vm_walk *w, u32 n)
 notrace bool walk_next(struct vm_walk *w)
 {
 	const struct vm_map *m = w->map;
-	u32 tries;
+	u32 tries, n = w->node;
 
 	if (!m)
 		return false;
 	/* links of entries that the loop deleted may lead anywhere in the map,
 	 * so the number of steps is bounded apart from them */
 	for (tries = 0; tries <= m->cap && w->left; tries++) {
-		u32 n = w->next;
-
-		if (w->order >= 0) {
-			if (n >= w->end)
-				break;
-			w->next++;
-			n = m->order[(size_t)w->order * m->cap + n];
-		} else {
-			if (!n)
-				break;
-			w->next = map_node(m, n)->next;
-		}
+		n = n ? map_node(m, n)->next : m->head;
+		if (!n)
+			break;
 		w->left--;
 		if (!(map_node(m, n)->hash & 1) || (w->spec->slice && !fits_slice(w, n)))
 			continue;
 		w->node = n;
 		return true;
 	}
-	/* at its end it gives its order back: who calls itself after the loop may need it */
-	walk_drop(w);
+	w->map = NULL;
 	w->node = 0;
 	return false;
 }

@@ -56,7 +56,7 @@ impl Touch {
                 self.stmts(body);
             }
             StmtKind::Foreach(f) => {
-                // A sorted walk uses the map's own order arrays.
+                // A sorted walk changes the order of the array.
                 self.global(f.array, if f.sort.is_some() { READ | WRITE } else { READ });
                 f.slice.iter().flatten().chain(&f.limit).for_each(|e| self.expr(e));
                 self.stmts(&f.body);
