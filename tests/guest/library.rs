@@ -52,6 +52,12 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "system calls are shown with the arguments and results that strace shows",
+            "stap -DSTP_NO_OVERLOAD -c calls /scripts/calls.stp >out || exit\n\
+             sed -E 's/0x[0-9a-f]{6,}/ADDR/g; s/^((getppid|clone|wait4).*) = [0-9]+$/\\1 = PID/' out",
+            |o| prints(o, include_str!("scripts/calls.expected")),
+        ),
+        Check::new(
             "arguments of a function can be changed with -g",
             "cat >short.stp <<'END'\n\
              global calls\n\

@@ -25,6 +25,9 @@ struct Options {
     /// Put a program into the guest's /usr/bin, with its shared libraries
     #[arg(short, long, value_name = "HERE")]
     program: Vec<PathBuf>,
+    /// Put a module of the kernel, and those that it needs, where modprobe finds it
+    #[arg(short = 'M', long = "kernel-module", value_name = "NAME")]
+    kernel_module: Vec<String>,
     /// Leave stpvm.ko unloaded (it lies at /stpvm.ko)
     #[arg(long)]
     no_module: bool,
@@ -72,6 +75,9 @@ fn run() -> Result<ExitCode> {
     for program in &options.program {
         let name = program.file_name().context("--program takes a file")?.to_string_lossy();
         guest.program(program, &format!("/usr/bin/{name}"));
+    }
+    for name in &options.kernel_module {
+        guest.kernel_module(name);
     }
     let script = match (&options.script, &options.command[..]) {
         (Some(file), []) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,

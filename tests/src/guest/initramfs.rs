@@ -26,6 +26,9 @@ const TAPSETS: &str = "/usr/share/stpvm/tapsets";
 /// The archive of a guest, filled step by step.
 pub struct Initramfs {
     archive: Archive,
+    /// Directory of the kernel's modules in the guest, and its `modules.dep`.
+    modules: String,
+    dependencies: String,
 }
 
 impl Initramfs {
@@ -59,19 +62,48 @@ impl Initramfs {
                 archive.file(&format!("/boot-modules/{n}-{name}.ko"), 0o644, &bytes);
             }
         }
-        Ok(Initramfs { archive })
+        let modules = format!("/lib/modules/{}", kernel.release);
+        Ok(Initramfs { archive, modules, dependencies: String::new() })
     }
 
     /// The module, loaded at boot if `load`; and where `modprobe` finds it.
-    pub fn module(&mut self, kernel: &Kernel, file: &Path, load: bool) -> Result<()> {
+    pub fn module(&mut self, file: &Path, load: bool) -> Result<()> {
         let bytes = fs::read(file)?;
         self.archive.file("/stpvm.ko", 0o644, &bytes);
-        let dir = format!("/lib/modules/{}", kernel.release);
-        self.archive.symlink(&format!("{dir}/extra/stpvm.ko"), "/stpvm.ko");
-        self.archive.file(&format!("{dir}/modules.dep"), 0o644, b"extra/stpvm.ko:\n");
+        self.archive.symlink(&format!("{}/extra/stpvm.ko", self.modules), "/stpvm.ko");
+        self.dependencies += "extra/stpvm.ko:\n";
         if load {
             self.archive.file("/load-module", 0o644, b"");
         }
+        Ok(())
+    }
+
+    /// A module of the kernel and those that it needs, for `modprobe`; nothing where it is built in.
+    pub fn kernel_module(&mut self, kernel: &Kernel, name: &str) -> Result<()> {
+        let mut order = Vec::new();
+        self.with_needed(kernel, name, &mut order)?;
+        // as depmod writes it: what has to be there first comes last
+        let files: Vec<String> = order.iter().rev().map(|n| format!("kernel/{n}.ko")).collect();
+        if let Some((first, rest)) = files.split_first() {
+            self.dependencies += &format!("{first}: {}\n", rest.join(" "));
+        }
+        Ok(())
+    }
+
+    /// Adds the file and those that it needs, in the order of loading.
+    fn with_needed(&mut self, kernel: &Kernel, name: &str, order: &mut Vec<String>) -> Result<()> {
+        if order.iter().any(|n| n == name) {
+            return Ok(());
+        }
+        let Some(bytes) = kernel.module(name)? else { return Ok(()) };
+        for need in needed_modules(&bytes) {
+            self.with_needed(kernel, &need, order)?;
+        }
+        let to = format!("{}/kernel/{name}.ko", self.modules);
+        if !self.archive.contains(&to) {
+            self.archive.file(&to, 0o644, &bytes);
+        }
+        order.push(name.to_string());
         Ok(())
     }
 
@@ -162,9 +194,19 @@ impl Initramfs {
         self.text("/shell", greeting);
     }
 
-    pub fn finish(self) -> Vec<u8> {
+    pub fn finish(mut self) -> Vec<u8> {
+        self.archive.file(&format!("{}/modules.dep", self.modules), 0o644, self.dependencies.as_bytes());
         self.archive.finish()
     }
+}
+
+/// What a module's own text says that it stands on: `depends=a,b`.
+fn needed_modules(module: &[u8]) -> Vec<String> {
+    const KEY: &[u8] = b"\0depends=";
+    let Some(at) = module.windows(KEY.len()).position(|w| w == KEY) else { return Vec::new() };
+    let text = module[at + KEY.len()..].split(|&b| b == 0).next().unwrap_or_default();
+    let names = text.split(|&b| b == b',').map(|n| String::from_utf8_lossy(n).into_owned());
+    names.filter(|n| !n.is_empty()).collect()
 }
 
 /// Whether an ELF file has no PT_INTERP, that is needs no shared libraries.

@@ -121,6 +121,7 @@ pub struct Guest {
     /// file here, path there, whether its libraries come along
     files: Vec<(PathBuf, String, bool)>,
     texts: Vec<(String, String)>,
+    kernel_modules: Vec<String>,
     load_module: bool,
     with_stap: bool,
 }
@@ -134,6 +135,7 @@ impl Guest {
             cases: Vec::new(),
             files: Vec::new(),
             texts: Vec::new(),
+            kernel_modules: Vec::new(),
             load_module: true,
             with_stap: true,
         }
@@ -170,6 +172,12 @@ impl Guest {
 
     pub fn text(&mut self, to: &str, text: &str) -> &mut Guest {
         self.texts.push((to.to_string(), text.to_string()));
+        self
+    }
+
+    /// A module of the kernel that cases may load by `modprobe`.
+    pub fn kernel_module(&mut self, name: &str) -> &mut Guest {
+        self.kernel_modules.push(name.to_string());
         self
     }
 
@@ -240,7 +248,10 @@ impl Guest {
     fn image(&self, kernel: &Kernel) -> Result<Initramfs> {
         let mut image = Initramfs::base(kernel)?;
         if let Some(file) = module::kernel_module(kernel)? {
-            image.module(kernel, &file, self.load_module)?;
+            image.module(&file, self.load_module)?;
+        }
+        for name in &self.kernel_modules {
+            image.kernel_module(kernel, name)?;
         }
         image.programs()?;
         if self.with_stap {
