@@ -20,12 +20,12 @@ pub fn prepare(guest: &mut Guest) {
 }
 
 /// The line (from 1) that holds the text.
-fn line(text: &str) -> usize {
+pub fn line(text: &str) -> usize {
     SOURCE.lines().position(|l| l.contains(text)).expect("in the source") + 1
 }
 
 /// `f@stp_test.c:LINE`
-fn at(function: &str, text: &str) -> String {
+pub fn at(function: &str, text: &str) -> String {
     format!("'{function}@stp_test.c:{}'", line(text))
 }
 

@@ -7,6 +7,7 @@ mod debuginfo;
 mod device;
 mod library;
 mod scripts;
+mod stacks;
 mod storms;
 
 use stp_tests::guest::{Case, Ending, Guest, Outcome, Series};
@@ -135,6 +136,16 @@ fn debuginfo_and_btf_give_known_values_in_kernel_6_1() {
 #[test]
 fn debuginfo_and_btf_give_known_values_in_kernel_6_12() {
     run_with("6.12", debuginfo::checks(), debuginfo::prepare);
+}
+
+#[test]
+fn stacks_and_symbols_are_right_in_kernel_6_1() {
+    run_with("6.1", stacks::checks(), debuginfo::prepare);
+}
+
+#[test]
+fn stacks_and_symbols_are_right_in_kernel_6_12() {
+    run_with("6.12", stacks::checks(), debuginfo::prepare);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #include "machine.h"
 #include "map.h"
 #include "hist.h"
+#include "stack.h"
 
 #define RA     r[I_A(i)]
 #define RB     r[I_B(i)]
@@ -13,6 +14,10 @@
 #define SA     (&s[I_A(i)])
 #define SB     (&s[I_B(i)])
 #define SC     (&s[I_C(i)])
+/* operands as text, where they are stacks */
+#define TA     text_of(c, SA, 0)
+#define TB     text_of(c, SB, 1)
+#define TC     text_of(c, SC, 2)
 #define IMM    ((s64)I_IMM(i))
 #define GLOBAL (&c->global[I_IMM(i)])
 
@@ -293,15 +298,15 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_SEXT:	RA = low_bits(RB, I_C(i), true); break;
 	case OP_ZEXT:	RA = low_bits(RB, I_C(i), false); break;
 
-	case OP_SCAT:	slot_cat(c, SA, SB, SC); break;
-	case OP_SEQ:	RA = slot_eq(SB, SC); break;
-	case OP_SNE:	RA = !slot_eq(SB, SC); break;
-	case OP_SLT:	RA = slot_cmp(SB, SC) < 0; break;
-	case OP_SLE:	RA = slot_cmp(SB, SC) <= 0; break;
-	case OP_JSEQ:	return slot_eq(SA, SB);
-	case OP_JSNE:	return !slot_eq(SA, SB);
+	case OP_SCAT:	slot_cat(c, SA, TB, TC); break;
+	case OP_SEQ:	RA = slot_eq(TB, TC); break;
+	case OP_SNE:	RA = !slot_eq(TB, TC); break;
+	case OP_SLT:	RA = slot_cmp(TB, TC) < 0; break;
+	case OP_SLE:	RA = slot_cmp(TB, TC) <= 0; break;
+	case OP_JSEQ:	return slot_eq(TA, TB);
+	case OP_JSNE:	return !slot_eq(TA, TB);
 	case OP_SPRINT:	return vm_sprint(c, (u32)I_IMM(i), &RB, SC, SA);
-	case OP_RXM:	RA = match(c, (u32)I_IMM(i), SB); break;
+	case OP_RXM:	RA = match(c, (u32)I_IMM(i), TB); break;
 
 	case OP_GGETS:	g = GLOBAL; slot_set(c, SA, g->sbuf, g->slen); break;
 	case OP_GSETS:
@@ -355,7 +360,7 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_STM:	return store(c, (u64)RB + (u64)IMM, I_C(i), RA, false);
 	case OP_STU:	return store(c, (u64)RB + (u64)IMM, I_C(i), RA, true);
 
-	case OP_ERR:	return vm_raise_text(c, SA->p, SA->len);
+	case OP_ERR:	return vm_raise_text(c, TA->p, TA->len);
 	case OP_CATCH:	slot_set(c, SA, c->msg, c->msg_len); break;
 	}
 	/* clang-format on */

@@ -12,6 +12,7 @@
 #include "machine.h"
 #include "print.h"
 #include "hist.h"
+#include "stack.h"
 #include "text.h"
 
 struct source {
@@ -145,10 +146,13 @@ static notrace const char *next_blob(struct source *a, u32 *len)
 
 static notrace const char *next_string(struct source *a, u32 *len)
 {
+	const struct vm_slot *t;
+
 	if (!a->c)
 		return next_blob(a, len);
-	*len = a->s->len;
-	return (a->s++)->p;
+	t = text_of(a->c, a->s++, 0);
+	*len = t->len;
+	return t->p;
 }
 
 static notrace void shape_of(struct shape *f, const struct im_fmtitem *m, struct source *a)
@@ -198,7 +202,7 @@ static notrace int put_memory(struct vm_out *o, const struct shape *f, bool hex,
 	return 0;
 }
 
-/* byte 1, the form, 16 hexadecimal digits: an address that a symbol helper left */
+/* byte 1, the form, 16 hexadecimal digits: an address that the helper LINE left */
 #define MARK_LEN 18u
 
 static bool is_mark(const char *s, u32 n, u64 *addr)
@@ -206,7 +210,7 @@ static bool is_mark(const char *s, u32 n, u64 *addr)
 	u32 k, d;
 
 	*addr = 0;
-	if (n < MARK_LEN || s[0] != 1 || (s[1] != 'k' && s[1] != 'd'))
+	if (n < MARK_LEN || s[0] != 1 || (s[1] != 'f' && s[1] != 'l' && s[1] != 'b'))
 		return false;
 	for (k = 2; k < MARK_LEN; k++) {
 		d = s[k] >= '0' && s[k] <= '9' ? (u32)(s[k] - '0') : (u32)(s[k] - 'a') + 10;
@@ -225,15 +229,25 @@ static void put_symbol(struct vm_out *o, struct source *a, u64 addr, char form)
 	o->len += n < room ? n : room;
 }
 
-/* text of the loader: marks become names before the field is padded */
+/* text of the loader: stacks and marks become what they stand for before the
+ * field is cut and padded */
 static void put_marked(struct vm_out *o, const struct shape *f, struct source *a, const char *s,
 		       u32 n)
 {
 	size_t start = o->len, len, pads;
+	bool stack = is_stack(s, n);
 	u64 addr;
 
+	if (stack) {
+		stack_write(o, s, n);
+		if (f->prec >= 0 && o->len - start > (u64)f->prec)
+			o->len = start + (size_t)f->prec;
+		n = 0;
+	} else if (f->prec >= 0 && f->prec < n) {
+		n = (u32)f->prec;
+	}
 	while (n) {
-		if (is_mark(s, n, &addr)) {
+		if (a->sym && is_mark(s, n, &addr)) {
 			put_symbol(o, a, addr, s[1]);
 			s += MARK_LEN;
 			n -= MARK_LEN;
@@ -270,12 +284,13 @@ static notrace int put_item(struct vm_out *o, const struct vm_prog *p, const str
 		s = next_string(a, &n);
 		if (!s)
 			return -1;
+		if (!a->c) {
+			put_marked(o, &f, a, s, n);
+			return 0;
+		}
 		if (f.prec >= 0 && f.prec < n)
 			n = (u32)f.prec;
-		if (a->sym)
-			put_marked(o, &f, a, s, n);
-		else
-			put_text(o, &f, s, n);
+		put_text(o, &f, s, n);
 		return 0;
 	case IM_C_CHAR:
 		put_char(o, &f, (u8)*a->i++);

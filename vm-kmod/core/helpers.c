@@ -6,6 +6,7 @@
  */
 #include "machine.h"
 #include "helpers.h"
+#include "stack.h"
 #include "text.h"
 
 static notrace u64 random64(void)
@@ -46,7 +47,7 @@ static notrace void exit_run(struct vm_ctx *c, bool abort)
 		vm_emit_exit(c, REC_EXIT_CALL);
 }
 
-static notrace void symbol_marker(struct vm_ctx *c, char form, u64 addr, struct vm_slot *out)
+static notrace void line_marker(struct vm_ctx *c, char form, u64 addr, struct vm_slot *out)
 {
 	struct vm_out o = { c->spare, 0, c->vm->strcap };
 	char buf[64];
@@ -69,6 +70,10 @@ static notrace u32 bounded(s64 n, u32 most)
 
 notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
 {
+	char form;
+
+	if (unlikely(c->stack))
+		ss = stack_args(c, id, ss);
 	switch (id) {
 	case H_EXIT:
 		exit_run(c, false);
@@ -81,6 +86,10 @@ notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_s
 		return 0;
 	case H_WARN:
 		vm_emit_text(c, RING_CTL, REC_WARN, ss[0].p, ss[0].len, "", 0);
+		return 0;
+	case H_PRINT_STACK:
+		form = (char)ri[0];
+		vm_emit_text(c, RING_DATA, REC_STACK, ss[0].p, ss[0].len, &form, 1);
 		return 0;
 	case H_SYSTEM:
 		/* no bytes would mean switch_file() */
@@ -167,6 +176,8 @@ static notrace int machine_register(struct vm_ctx *c, s64 n, s64 *out)
 
 notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss, s64 *out)
 {
+	if (unlikely(c->stack))
+		ss = stack_args(c, id, ss);
 	switch (id) {
 	case H_IS_RETURN:
 		*out = !!(c->hit->flags & VM_HIT_RETURN);
@@ -191,6 +202,9 @@ notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 		break;
 	case H_RETURN_VALUE:
 		*out = (s64)c->hit->retval;
+		break;
+	case H_STACK:
+		*out = stack_frame(c, ri[0]);
 		break;
 	case H_REGISTER:
 		return machine_register(c, ri[0], out);
@@ -295,6 +309,8 @@ static notrace int matched(struct vm_ctx *c, s64 group, struct vm_slot *out)
 notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss,
 		     struct vm_slot *out)
 {
+	if (unlikely(c->stack))
+		ss = stack_args(c, id, ss);
 	switch (id) {
 	case H_MODULE_NAME:
 		set_constant(c, out, c->vm->prog->h->name);
@@ -350,11 +366,20 @@ notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 		break;
 	case H_MATCHED:
 		return matched(c, ri[0], out);
-	case H_SYM_PLAIN:
-		symbol_marker(c, 'k', (u64)ri[0], out);
+	case H_BACKTRACE:
+		stack_value(c, -1, out);
 		break;
-	case H_SYM_DATA:
-		symbol_marker(c, 'd', (u64)ri[0], out);
+	case H_CALLERS:
+		stack_value(c, ri[0], out);
+		break;
+	case H_SPRINT_STACK:
+		stack_lines(c, &ss[0], (char)ri[0], out);
+		break;
+	case H_SYMBOL:
+		symbol_text(c, (u64)ri[0], (char)ri[1], out);
+		break;
+	case H_LINE:
+		line_marker(c, (char)ri[1], (u64)ri[0], out);
 		break;
 	default:
 		host_text(c, id, out);

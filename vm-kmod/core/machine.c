@@ -62,9 +62,10 @@ static int new_slots(struct vm *vm, struct vm_ctx *c)
 	char *at;
 
 	/* slots, then the spare buffer, the message, and what is used only by some */
-	c->strings =
-		vm_take(vm, account, (u64)n + 2 + !!(p->uses & USE_TOKEN) + !!(p->uses & USE_REGEX),
-			stride);
+	c->strings = vm_take(vm, account,
+			     (u64)n + 2 + !!(p->uses & USE_TOKEN) + !!(p->uses & USE_REGEX) +
+				     (p->uses & USE_STACK ? 1 + ARRAY_LEN(c->text) : 0),
+			     stride);
 	c->slots = vm_take(vm, account, n, sizeof(*c->slots));
 	if (!c->strings || !c->slots)
 		return -ENOMEM;
@@ -79,6 +80,12 @@ static int new_slots(struct vm *vm, struct vm_ctx *c)
 	at += stride;
 	if (p->uses & USE_TOKEN) {
 		c->tok = at;
+		at += stride;
+	}
+	if (p->uses & USE_STACK) {
+		c->stack = at;
+		for (k = 0; k < ARRAY_LEN(c->text); k++)
+			c->text[k].p = c->text[k].buf = at += stride;
 		at += stride;
 	}
 	if (p->uses & USE_REGEX) {
@@ -153,7 +160,7 @@ static int new_plans(struct vm *vm)
 		const struct im_probe *pr = &p->probe[n];
 		bool longer = pr->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT);
 
-		vm->plan[n].tidy = p->uses & (USE_TOKEN | USE_REGEX);
+		vm->plan[n].tidy = p->uses & (USE_TOKEN | USE_REGEX | USE_STACK);
 		vm->plan[n].f = pr->cond == ~0u ? &p->func[pr->func] : NULL;
 		vm->plan[n].actions = longer ? lim->maxaction_int : lim->maxaction;
 		if (lim->suppress_time)

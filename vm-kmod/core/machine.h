@@ -24,6 +24,8 @@
 #include "error.h"
 #include "regex.h"
 
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+
 struct vm_slot {
 	const char *p;
 	char *buf;
@@ -83,7 +85,7 @@ struct vm_plan {
 	u8 cpu_locks;		 /* as in vm_ctx */
 	bool nolock;		 /* its lock set needs no lock: see lock.c */
 	bool counter;		 /* all that it does is cell += add: no interpreter */
-	bool tidy;		 /* what a run leaves of tokens and matches must go */
+	bool tidy;		 /* what a run leaves of tokens, matches, stacks must go */
 	u32 cell;
 	s64 add;
 };
@@ -126,7 +128,11 @@ struct vm_ctx {
 	char *tok;
 	u32 tok_pos, tok_len;
 	struct vm_match match;
-	char *strings; /* all buffers of slots */
+	/* the stack at this hit, once it was asked for (stack.h); NULL: never is */
+	char *stack;
+	u32 stack_len;
+	struct vm_slot text[3]; /* operands that are stacks, as text */
+	char *strings;		/* all buffers of slots */
 #ifdef STPVM_CHECK
 	u8 *shadow; /* which registers, then slots, are written */
 #endif

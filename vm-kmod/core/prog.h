@@ -23,6 +23,7 @@ struct vm_need {
 #define USE_SPEC  2u /* speculation buffers */
 #define USE_REGEX 4u /* match state */
 #define USE_TOKEN 8u /* tokenize() */
+#define USE_STACK 16u /* backtrace() and its kin */
 
 struct vm_prog {
 	const u8 *image;

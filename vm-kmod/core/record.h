@@ -58,6 +58,9 @@ enum rec_type {
 	REC_NOTE,  /* u32 code, u32 arg: overload, disarmed probe ... */
 	REC_ORDER, /* u32 length, u32 0, bytes: a command for a shell; without
 				 * bytes: go on with the next output file */
+	/* data ring */
+	REC_STACK, /* u32 length, u32 0, bytes: addresses as stack.h has them, then the
+				 * number given to __print_stack in one byte */
 	REC_MAX
 };
 #define REC_EXIT_CALL	  0 /* exit(), abort() */

@@ -63,6 +63,7 @@ vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const 
 	if (plan->tidy) {
 		c->tok_len = 0;
 		c->match.valid = false;
+		c->stack_len = 0;
 	}
 	err = likely(plan->f) ? vm_exec(c, plan->f) : run_on_condition(c, &skip);
 	if (c->held)

@@ -145,6 +145,8 @@ static int check_helper_use(struct verifier *v, u32 op, u32 n)
 		v->p->uses |= USE_REGEX;
 	if (n == H_TOKENIZE || n == H_TOKEN_NEXT)
 		v->p->uses |= USE_TOKEN;
+	if (n == H_BACKTRACE || n == H_CALLERS || n == H_STACK)
+		v->p->uses |= USE_STACK;
 	return 0;
 }
 

@@ -132,8 +132,7 @@ void vm_note(struct vm *vm, u32 cpu, u32 probe, u32 code, u32 arg);
 /* -- text: the one place where formats become bytes (also used by the loader) */
 /* REC_PRINT or REC_HIST body -> text. Returns the bytes written, at most cap;
  * body is checked against len. `sym` turns addresses into text: IM_C_SYM
- * integers and the marks of the symbol helpers; form: k the name, d name, offset,
- * size and module. */
+ * integers (form k: the name) and the marks of the helper LINE (f, l, b). */
 size_t vm_render(const void *flat, const struct rec *r, char *out, size_t cap,
 		 size_t (*sym)(void *arg, u64 addr, char form, char *out, size_t cap), void *arg);
 
@@ -156,6 +155,11 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit);
 /* text facts: EXECNAME, PEXECNAME ... ; returns the length, at most cap - 1 */
 size_t vmh_text(struct vm_ctx *c, u32 helper, const struct vm_hit *hit, char *out, size_t cap);
 s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok);
+/* The kernel's stack where the probe hit, innermost first, at most `most` frames:
+ * the low 4 bytes of each address, highest byte first. Returns how many. */
+u32 vmh_stack(struct vm_ctx *c, const struct vm_hit *hit, u8 *to, u32 most);
+/* the symbol at an address, as helpers.def says of SYMBOL; at most cap - 1 bytes */
+size_t vmh_symbol(struct vm_ctx *c, u64 addr, char form, char *out, size_t cap);
 size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap);
 void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
 /* integer facts with a parameter: PID2TASK LOADAVG NODE */

@@ -54,6 +54,13 @@ void stpvm_run_end(struct stpvm_session *s, u32 kind);
 /* marks which probes of the kind ftrace can hook: via becomes yes or no */
 int stpvm_ftrace_sort(struct stpvm_session *s, u32 kind, u8 yes, u8 no);
 
+/* -- unwind.c -- */
+struct stpvm_range {
+	unsigned long from, to;
+};
+/* the function at that address */
+void stpvm_symbol_range(unsigned long addr, struct stpvm_range *out);
+
 /* -- attach_trace.c -- */
 struct tracepoint;
 /* the event of that name; *mod is pinned (module_put) where it is in a module */

@@ -23,6 +23,7 @@
 struct syscalls {
 	struct stpvm_session *session;
 	struct tracepoint *tp[2];
+	struct stpvm_range caller[2]; /* of callbacks, where there are several */
 	bool registered[2];
 	u32 table[2][2][NR_MAX + 1];
 	u32 *order;
@@ -48,7 +49,7 @@ static __always_inline void dispatch(struct syscalls *sc, struct pt_regs *regs, 
 	hit.nargs = NREGS;
 	hit.flags = (leave ? VM_HIT_RETURN : 0) | (narrow ? VM_HIT_COMPAT : 0);
 	hit.sysnr = nr;
-	hit.host = NULL;
+	hit.host = &sc->caller[leave];
 	for (; *order != END; order++)
 		stpvm_hit(&s->probe[*order], &hit);
 }
@@ -180,6 +181,7 @@ static int syscall_arm(struct stpvm_session *s)
 		sc->tp[n] = stpvm_tracepoint(names[n], &none);
 		if (!sc->tp[n])
 			return -ENOENT;
+		stpvm_symbol_range((unsigned long)sc->tp[n]->iterator, &sc->caller[n]);
 		err = tracepoint_probe_register(sc->tp[n], n ? (void *)on_exit : (void *)on_enter,
 						sc);
 		sc->registered[n] = !err;

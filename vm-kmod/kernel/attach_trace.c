@@ -19,6 +19,7 @@
 
 struct trace {
 	struct stpvm_probe *p;
+	struct stpvm_range caller; /* of callbacks, where there are several */
 	struct tracepoint *tp;
 	struct module *mod;
 	void *func;
@@ -42,7 +43,7 @@ static __always_inline void event(struct trace *t, const u64 *args)
 	hit.nargs = t->p->im->arg;
 	hit.flags = 0;
 	hit.sysnr = -1;
-	hit.host = NULL;
+	hit.host = &t->caller;
 	stpvm_hit(t->p, &hit);
 }
 
@@ -134,6 +135,7 @@ static int trace_one(struct stpvm_session *s, struct stpvm_probe *p, struct trac
 	if (!tp)
 		return stpvm_refuse(s, p, -ENOENT, "no such tracepoint");
 	t->p = p;
+	stpvm_symbol_range((unsigned long)tp->iterator, &t->caller);
 	t->func = p->im->arg <= 5 ? (void *)event_few : (void *)event_many;
 	err = tracepoint_probe_register(tp, t->func, t);
 	if (err)

@@ -71,6 +71,7 @@
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/irq_work.h>
+#include <linux/kallsyms.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/wait.h>
@@ -113,6 +114,7 @@ struct stpvm_cpu {
 	u64 stuck_at;
 	struct vm_ctx *ctx;
 	struct stpvm_probe_stats *stats;
+	char symbol[KSYM_SYMBOL_LEN]; /* unwind.c: the one that a handler asks for */
 	/* overload guard: start of the interval, cycles of handlers in it */
 	u64 since, used;
 };

@@ -216,13 +216,14 @@ fn sprintf_is_cut_at_maxstringlen() {
 }
 
 #[test]
-fn symbols_are_put_in_when_rendering() {
+fn symbols_and_lines_are_put_in_when_rendering() {
     let mut im = Image::new();
     let f = im.fmt_items(&[item(SYM, 0, 0, -1), item(STR, 0, 0, -1)]);
     im.probe(
         &[
             i(Op::Ldi, 0, 0, 0, 0x1234),
-            common::help(Op::Helps, 0, 0, 0, stp_vm::isa::Helper::SymPlain),
+            i(Op::Ldi, 1, 0, 0, b'b'.into()),
+            common::help(Op::Helps, 0, 0, 0, stp_vm::isa::Helper::Line),
             i(Op::Print, 0, 0, 0, f),
             RET,
         ],
@@ -231,8 +232,8 @@ fn symbols_are_put_in_when_rendering() {
     let vm = im.machine(1);
     vm.run(0, 0, &Hit::default());
     let r = &vm.drain_all()[0];
-    let mut name = |addr: u64, _| format!("<sym {addr:x}>");
-    assert_eq!(vm.program().render(r, Some(&mut name)), b"<sym 1234><sym 1234>");
+    let mut name = |addr: u64, form| format!("<{form:?} {addr:x}>");
+    assert_eq!(vm.program().render(r, Some(&mut name)), b"<Name 1234><FileLine 1234>");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #include "host.h"
 #include "isa.h"
 #include "machine.h"
+#include "text.h"
 
 static __thread struct user_host *current;
 static __thread const struct user_room *room;
@@ -207,6 +208,29 @@ s64 vmh_register(const struct vm_hit *hit, u32 dwarf_reg, bool *ok)
 	/* hosted, `regs` is an array of 17 numbers in DWARF order */
 	*ok = hit->regs && dwarf_reg < 17;
 	return *ok ? ((const s64 *)hit->regs)[dwarf_reg] : 0;
+}
+
+u32 vmh_stack(struct vm_ctx *c, const struct vm_hit *hit, u8 *to, u32 most)
+{
+	struct user_host *h = vm_ctx_host(c);
+	u32 n, k;
+
+	(void)hit;
+	for (n = 0; n < h->frames && n < most; n++)
+		for (k = 0; k < 4; k++)
+			*to++ = (u8)(h->stack[n] >> (24 - 8 * k));
+	return n;
+}
+
+/* a process knows no symbols of the kernel */
+size_t vmh_symbol(struct vm_ctx *c, u64 addr, char form, char *out, size_t cap)
+{
+	struct vm_out o = { out, 0, cap - 1 };
+
+	(void)c;
+	if (form != 'm')
+		out_hex(&o, addr);
+	return o.len;
 }
 
 size_t vmh_file_path(struct vm_ctx *c, u64 file, char *out, size_t cap)

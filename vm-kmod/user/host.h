@@ -24,6 +24,8 @@ struct user_host {
 	u64 seed;		    /* of random numbers; 0: taken from the clock */
 	struct user_region *region;
 	u64 regions;
+	const u64 *stack; /* where every probe hits, innermost frame first */
+	u64 frames;
 	u64 wakes, urgent_wakes;
 	void (*message)(void *arg, u32 helper, s64 level, const char *s);
 	void *message_arg;

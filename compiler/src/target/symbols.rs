@@ -30,9 +30,12 @@ pub struct Symbol<'a> {
 impl Symbol<'_> {
     /// Code, and not a generated helper that no one may probe.
     pub fn is_function(&self) -> bool {
+        self.is_code() && !self.name.starts_with("__cfi_") && !self.name.starts_with("__pfx_")
+    }
+
+    /// Code of any kind: what ends the function before it.
+    pub fn is_code(&self) -> bool {
         matches!(self.letter, 't' | 'T' | 'w' | 'W' | 'i')
-            && !self.name.starts_with("__cfi_")
-            && !self.name.starts_with("__pfx_")
     }
 
     /// A variable.

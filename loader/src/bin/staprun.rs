@@ -101,6 +101,7 @@ fn run(args: &Args) -> bool {
             timeout: None,
             timing: false,
             verbose: args.verbose.into(),
+            debug: stp_compiler::target::debugfiles::DebugOptions::default(),
             cache: stp_loader::cache::of_user(stp_compiler::cache::Use::Full),
             messages,
         },

@@ -15,7 +15,7 @@ pub mod exit {
     pub const SKIPPED: u32 = 2;
 }
 
-/// Turns a record of kind `PRINT` or `HIST` into text, at the end of the buffer.
+/// Turns a record of kind `PRINT`, `HIST` or `STACK` into text, at the end of the buffer.
 pub type Render<'a> = dyn Fn(&Record<'_>, &mut Vec<u8>) + 'a;
 
 /// Prints records.
@@ -42,7 +42,7 @@ impl<'a> Printer<'a> {
     /// Deals with one record.
     pub fn record(&mut self, rec: &Record<'_>) {
         match rec.kind {
-            kind::PRINT | kind::HIST => {
+            kind::PRINT | kind::HIST | kind::STACK => {
                 let render = self.render;
                 self.append(rec, |out| render(rec, out));
             }

@@ -250,6 +250,7 @@ fn passes(way: &mut Way<'_>) -> bool {
             timing: i.timing,
             verbose: i.verbose[4],
             cache: way.c.options.cache.clone(),
+            debug: way.c.options.debug.clone(),
             messages: m.clone(),
         },
     );

@@ -7,7 +7,7 @@ use super::timing;
 use crate::cli::Runtime;
 use crate::output::message::Messages;
 use crate::output::printer::{exit, Printer};
-use crate::output::ring::Record;
+use crate::output::ring::{kind, Record};
 use crate::output::sink::Sink;
 use crate::run::command::Child;
 use crate::run::signals::Signals;
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stp_compiler::bytecode::{Class, Hist, Image};
 use stp_compiler::cache::Cache;
+use stp_compiler::target::debugfiles::DebugOptions;
 use stp_compiler::target::kernel::Kernel;
 use stp_compiler::target::offsets::{module_offsets, Offsets, UNKNOWN};
 use stp_compiler::target::symbols::Symbols;
@@ -51,6 +52,8 @@ pub struct Options<'a> {
     pub verbose: u32,
     /// What earlier runs have left of the kernel's symbols.
     pub cache: Cache,
+    /// Where the debuginfo is, for source lines.
+    pub debug: DebugOptions,
     pub messages: Messages,
 }
 
@@ -152,8 +155,11 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         (false, Some(name)) => Sink::file(name, o.file_size)?,
         (false, None) => Sink::stdout(),
     };
-    let names = Names::new(&kernel, &symbols);
+    let names = Names::new(&kernel, &symbols, &o.debug, &o.cache);
     let render = |rec: &Record<'_>, out: &mut Vec<u8>| {
+        if rec.kind == kind::STACK {
+            return names.stack(rec.text(8, rec.word(0)), out);
+        }
         program.render_bytes(rec.bytes, out, Some(&mut |address, form| names.text(address, form)));
     };
     let mut printer = Printer::new(image, &render, o.messages.clone(), sink);

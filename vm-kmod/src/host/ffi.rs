@@ -56,6 +56,8 @@ pub(super) struct CHost {
     pub(super) seed: u64,
     pub(super) region: *mut CRegion,
     pub(super) regions: u64,
+    pub(super) stack: *const u64,
+    pub(super) frames: u64,
     pub(super) wakes: AtomicU64,
     pub(super) urgent_wakes: AtomicU64,
     pub(super) message: Option<extern "C" fn(*mut c_void, u32, i64, *const c_char)>,

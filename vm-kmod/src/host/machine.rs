@@ -23,6 +23,7 @@ pub struct Machine {
     host: Box<UnsafeCell<CHost>>,
     regions: Vec<CRegion>,
     memory: Vec<Box<[u8]>>,
+    stack: Box<[u64]>,
     rings: Vec<Ring>,
     busy: Vec<AtomicBool>,
 }
@@ -73,7 +74,16 @@ impl Machine {
             unsafe { vm_set_ring(vm, cpu, (*ring.words.get()).as_mut_ptr().cast(), ring_data, ring_ctl) }
         }
         let busy = (0..ncpus).map(|_| AtomicBool::new(false)).collect();
-        let mut m = Machine { program, vm, host, regions: Vec::new(), memory: Vec::new(), rings, busy };
+        let mut m = Machine {
+            program,
+            vm,
+            host,
+            regions: Vec::new(),
+            memory: Vec::new(),
+            stack: Box::default(),
+            rings,
+            busy,
+        };
         m.set_fact(Helper::Hz, 1000);
         Ok(m)
     }
@@ -222,6 +232,15 @@ impl Machine {
             let h = (*self.rings[cpu as usize].words.get()).as_ptr().cast::<RingHead>();
             (*h).lost.load(Ordering::Relaxed)
         }
+    }
+
+    /// The stack at which every probe hits, innermost frame first: addresses of the topmost 2 GiB.
+    pub fn set_stack(&mut self, frames: &[u64]) {
+        self.stack = frames.into();
+        let (at, n) = (self.stack.as_ptr(), self.stack.len() as u64);
+        let h = self.host();
+        h.stack = at;
+        h.frames = n;
     }
 
     fn host(&mut self) -> &mut CHost {

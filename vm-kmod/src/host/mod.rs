@@ -70,6 +70,7 @@ pub mod rec {
     pub const EXIT: u16 = 6;
     pub const NOTE: u16 = 7;
     pub const ORDER: u16 = 8;
+    pub const STACK: u16 = 9;
 }
 
 /// Where a probe hit.

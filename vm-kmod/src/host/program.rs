@@ -13,8 +13,10 @@ use std::ffi::{c_char, c_void, CStr};
 pub enum Form {
     /// The name of its symbol.
     Name,
-    /// Name, offset, size and module.
-    Data,
+    /// Its source file, its line, both.
+    File,
+    Line,
+    FileLine,
 }
 
 /// A verified image.
@@ -107,7 +109,13 @@ impl Program {
             // SAFETY: arg is the closure reference below; out has cap bytes.
             unsafe {
                 let f = &mut *arg.cast::<&mut dyn FnMut(u64, Form) -> String>();
-                let text = f(addr, if form as u8 == b'd' { Form::Data } else { Form::Name });
+                let form = match form as u8 {
+                    b'f' => Form::File,
+                    b'l' => Form::Line,
+                    b'b' => Form::FileLine,
+                    _ => Form::Name,
+                };
+                let text = f(addr, form);
                 let n = text.len().min(cap);
                 std::ptr::copy_nonoverlapping(text.as_ptr(), out.cast(), n);
                 n
