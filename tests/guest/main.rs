@@ -7,6 +7,7 @@ mod debuginfo;
 mod device;
 mod library;
 mod scripts;
+mod sources;
 mod stacks;
 mod storms;
 
@@ -116,6 +117,16 @@ fn the_module_keeps_its_word_in_kernel_6_12() {
 #[test]
 fn scripts_see_what_happens_in_kernel_6_12() {
     run("6.12", scripts::checks());
+}
+
+#[test]
+fn files_and_input_reach_scripts_in_kernel_6_1() {
+    run("6.1", sources::checks());
+}
+
+#[test]
+fn files_and_input_reach_scripts_in_kernel_6_12() {
+    run("6.12", sources::checks());
 }
 
 #[test]

@@ -66,6 +66,32 @@ static notrace u32 bounded(s64 n, u32 most)
 	return n <= 0 ? 0 : n < most ? (u32)n : most;
 }
 
+/* Of the probe at hand, if it has one. */
+static notrace struct vm_value *value(struct vm_ctx *c)
+{
+	u16 kind = c->probe->kind;
+
+	if (kind != IM_K_PROCFS_R && kind != IM_K_PROCFS_W && kind != IM_K_INPUT)
+		return NULL;
+	return c->hit->host;
+}
+
+/* What does not fit into the file's buffer is cut off. */
+static notrace void value_put(struct vm_ctx *c, bool append, const struct vm_slot *s)
+{
+	struct vm_value *v = value(c);
+	u32 n = s->len;
+
+	if (!v)
+		return;
+	if (!append)
+		v->len = 0;
+	if (n > v->cap - v->len)
+		n = v->cap - v->len;
+	memcpy(v->buf + v->len, s->p, n);
+	v->len += n;
+}
+
 /* -- results: none ----------------------------------------------------------------- */
 
 notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
@@ -320,6 +346,17 @@ notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 		break;
 	case H_PN:
 		set_constant(c, out, c->probe->pn);
+		break;
+	case H_VALUE:
+		if (value(c))
+			slot_set(c, out, value(c)->buf, value(c)->len);
+		else
+			out->len = 0;
+		break;
+	case H_SET_VALUE:
+	case H_ADD_VALUE:
+		value_put(c, id == H_ADD_VALUE, &ss[0]);
+		slot_copy(out, &ss[0]);
 		break;
 	case H_SUBSTR:
 		substring(c, &ss[0], ri[0], ri[1], out);

@@ -43,7 +43,14 @@ struct vm_hit {
 	u32 nargs;  /* how many of args may be read; others give 0 */
 	u32 flags;  /* VM_HIT_* */
 	s64 sysnr;  /* system call number or -1 */
-	void *host; /* for the host's own helpers */
+	/* IM_K_PROCFS_R, IM_K_PROCFS_W, IM_K_INPUT: a struct vm_value; otherwise
+	 * for the host's own helpers */
+	void *host;
+};
+/* $value: what is written to a file by a reader's handler, or was by a writer */
+struct vm_value {
+	char *buf;
+	u32 len, cap;
 };
 #define VM_HIT_USER   1 /* user code was interrupted */
 #define VM_HIT_RETURN 2

@@ -15,15 +15,16 @@ static const struct stpvm_source *const stpvm_sources[SRC_MAX] = {
 	[SRC_TIMER] = &stpvm_timer_source,   [SRC_PERF] = &stpvm_perf_source,
 	[SRC_KPROBE] = &stpvm_kprobe_source, [SRC_RETURN] = &stpvm_return_source,
 	[SRC_FENTRY] = &stpvm_fentry_source, [SRC_SYSCALL] = &stpvm_syscall_source,
-	[SRC_TRACE] = &stpvm_trace_source,
+	[SRC_TRACE] = &stpvm_trace_source,   [SRC_PROCFS] = &stpvm_procfs_source,
 };
 
 /*
  * Function hooks are sorted into ftrace and kprobes by the fentry source, so
- * it goes before the kprobes; timers last, they are cheapest to take back.
+ * it goes before the kprobes; files first, for their names may be taken; timers
+ * last, they are cheapest to take back.
  */
 static const u8 arm_order[SRC_MAX] = {
-	SRC_FENTRY, SRC_RETURN, SRC_KPROBE, SRC_SYSCALL, SRC_TRACE, SRC_PERF, SRC_TIMER,
+	SRC_PROCFS, SRC_FENTRY, SRC_RETURN, SRC_KPROBE, SRC_SYSCALL, SRC_TRACE, SRC_PERF, SRC_TIMER,
 };
 
 int stpvm_arm_all(struct stpvm_session *s)

@@ -29,7 +29,7 @@ struct stpvm_source {
 extern const struct stpvm_source stpvm_timer_source, stpvm_perf_source;
 extern const struct stpvm_source stpvm_kprobe_source, stpvm_return_source;
 extern const struct stpvm_source stpvm_fentry_source, stpvm_trace_source;
-extern const struct stpvm_source stpvm_syscall_source;
+extern const struct stpvm_source stpvm_syscall_source, stpvm_procfs_source;
 
 int stpvm_arm_all(struct stpvm_session *s);
 void stpvm_go_all(struct stpvm_session *s);

@@ -2,12 +2,14 @@
 /*
  * attach_task.c - begin, end and error probes: handlers that run in the task
  * of the loader, inside START and STOP, in the order of their priorities and,
- * where these are equal, of the script.
+ * where these are equal, of the script. And those of its standard input,
+ * inside INPUT.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/uaccess.h>
 
 #include "attach.h"
 
@@ -68,4 +70,29 @@ void stpvm_run_end(struct stpvm_session *s, u32 kind)
 		cond_resched();
 	}
 	kvfree(list);
+}
+
+/*
+ * The lock of the session is not needed: its machine and its probes stand until
+ * the file is closed, and no handler starts once the run is over.
+ */
+int stpvm_session_input(struct stpvm_session *s, struct stpvm_input *req)
+{
+	struct vm_value v = {};
+	int err = 0;
+	u32 n;
+
+	if (smp_load_acquire(&s->state) < STPVM_LOADED)
+		return -EBADFD;
+	v.len = min_t(u32, req->len, s->limits->maxstringlen - 1);
+	v.buf = kvmalloc(v.len + 1, GFP_KERNEL_ACCOUNT);
+	if (!v.buf)
+		return -ENOMEM;
+	if (copy_from_user(v.buf, u64_to_user_ptr(req->text), v.len))
+		err = -EFAULT;
+	for (n = 0; !err && n < s->nprobes; n++)
+		if (s->probe[n].kind == IM_K_INPUT && s->probe[n].im->arg == req->line)
+			stpvm_hit_value(&s->probe[n], &v);
+	kvfree(v.buf);
+	return err;
 }

@@ -148,13 +148,13 @@ static noinline void count_reentry(struct stpvm_session *s, struct stpvm_probe_s
 		count_skip(s);
 }
 
-void stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
+enum vm_result stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
 {
 	struct stpvm_session *s = p->session;
 	struct stpvm_probe_stats *st;
 	struct stpvm_cpu *cpu;
 	unsigned long flags;
-	enum vm_result r;
+	enum vm_result r = VM_SKIP_LOCK;
 	u64 start, now;
 
 	raw_local_irq_save(flags);
@@ -188,6 +188,21 @@ idle:
 	cpu->busy = 0;
 out:
 	raw_local_irq_restore(flags);
+	return r;
+}
+
+int stpvm_hit_value(struct stpvm_probe *p, struct vm_value *v)
+{
+	struct vm_hit hit = { .argmap = stpvm_map_plain, .sysnr = -1, .host = v };
+
+	switch (stpvm_hit(p, &hit)) {
+	case VM_ERROR:
+		return -EIO;
+	case VM_SKIP_LOCK:
+		return -EAGAIN;
+	default:
+		return 0;
+	}
 }
 
 /*

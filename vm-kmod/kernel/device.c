@@ -151,6 +151,11 @@ static int get_stats(struct file *file, void *arg)
 	return 0;
 }
 
+static int do_input(struct file *file, void *arg)
+{
+	return stpvm_session_input(file->private_data, arg);
+}
+
 static const struct {
 	unsigned int cmd;
 	u32 size;  /* of the structure in this version */
@@ -161,6 +166,7 @@ static const struct {
 	{ STPVM_IOC_LOAD, sizeof(struct stpvm_load), 392, do_load },
 	{ STPVM_IOC_START, sizeof(struct stpvm_start), 176, do_start },
 	{ STPVM_IOC_STATS, sizeof(struct stpvm_stats), 40, get_stats },
+	{ STPVM_IOC_INPUT, sizeof(struct stpvm_input), 24, do_input },
 };
 
 /*

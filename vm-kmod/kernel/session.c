@@ -238,6 +238,7 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_ERROR:
 		case IM_K_NEVER:
 		case IM_K_TIMER:
+		case IM_K_INPUT:
 			continue;
 		case IM_K_PROFILE:
 		case IM_K_PERF:
@@ -248,6 +249,8 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_TRACE:
 		case IM_K_SYSENTER:
 		case IM_K_SYSEXIT:
+		case IM_K_PROCFS_R:
+		case IM_K_PROCFS_W:
 			if (s->caps & CAP_KERNEL_READ)
 				continue;
 			if (stpvm_refuse(s, p, -EACCES,

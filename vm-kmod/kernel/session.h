@@ -38,6 +38,9 @@
  *   stpvm_load_lock (mutex) one LOAD at a time; owns the memory budget that
  *                           vmh_alloc charges.
  *   attach_perf.c: list_lock (mutex)   its list of counters.
+ *   attach_procfs.c: list_lock (mutex) the names of sessions with files.
+ *   attach_procfs.c: value.lock (mutex) of an open file; taken by who reads or
+ *                           writes it, who holds nothing else.
  *
  *   Probe context takes none of these, nor any lock of the kernel that might
  *   be held where the probe stands: a handler can run inside the scheduler,
@@ -127,6 +130,7 @@ struct stpvm_ring {
 };
 
 enum stpvm_source_id {
+	SRC_PROCFS,
 	SRC_TIMER,
 	SRC_PERF,
 	SRC_KPROBE,
@@ -191,6 +195,7 @@ void stpvm_session_free(struct stpvm_session *s);
 int stpvm_session_load(struct stpvm_session *s, struct stpvm_load *req, u32 caps);
 int stpvm_session_start(struct stpvm_session *s, struct stpvm_start *req);
 int stpvm_session_stop(struct stpvm_session *s);
+int stpvm_session_input(struct stpvm_session *s, struct stpvm_input *req);
 u32 stpvm_session_state(const struct stpvm_session *s);
 void stpvm_session_stats(struct stpvm_session *s, u32 probe, struct stpvm_probe_stats *out);
 extern struct mutex stpvm_load_lock;
@@ -209,8 +214,11 @@ void stpvm_wake_stop(struct stpvm_session *s);
 /*
  * A probe has fired. Runs its handler on this CPU, or counts why it does not.
  * Any context, NMI included. Callers must be code that disarming waits for.
+ * VM_SKIP_LOCK stands for all reasons not to run it.
  */
-void stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit);
+enum vm_result stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit);
+/* the same from a task, for a probe with a $value; 0 or an errno for who asked */
+int stpvm_hit_value(struct stpvm_probe *p, struct vm_value *v);
 /* a begin, end or error handler, in the task that asked */
 enum vm_result stpvm_run_in_task(struct stpvm_probe *p);
 /* the run is over, for reason REC_EXIT_*; the first reason stands */

@@ -96,11 +96,22 @@ struct stpvm_stats {
 #define STPVM_S_RUNNING 2
 #define STPVM_S_STOPPED 3 /* end probes have run */
 
+/* A byte or a line of the loader's standard input: runs the probes of kind
+ * IM_K_INPUT that wait for one, if the session runs. */
+struct stpvm_input {
+	__u32 size;
+	__u32 line; /* 0: a byte, 1: a line */
+	__u64 text;
+	__u32 len; /* what is above MAXSTRINGLEN is cut off */
+	__u32 pad;
+};
+
 /* ioctl numbers start at 16: 1 and 2 never reach a driver */
 #define STPVM_IOC_INFO	_IOR('v', 16, struct stpvm_info)
 #define STPVM_IOC_LOAD	_IOWR('v', 17, struct stpvm_load)
 #define STPVM_IOC_START _IOWR('v', 18, struct stpvm_start)
 #define STPVM_IOC_STOP	_IO('v', 19)
 #define STPVM_IOC_STATS _IOWR('v', 20, struct stpvm_stats)
+#define STPVM_IOC_INPUT _IOWR('v', 21, struct stpvm_input)
 
 #endif

@@ -233,7 +233,10 @@ pub mod kind {
     pub const SYSENTER: u16 = 10;
     pub const SYSEXIT: u16 = 11;
     pub const PERF: u16 = 14;
+    pub const PROCFS_R: u16 = 15;
+    pub const PROCFS_W: u16 = 16;
     pub const HWBREAK: u16 = 17;
+    pub const INPUT: u16 = 19;
 }
 
 pub const F_HANDLER: u8 = 1;

@@ -1,7 +1,7 @@
 //! Built-in functions by their values; expectations are SystemTap's.
 mod common;
 use common::{help, i, Image, RET};
-use stp_vm::isa::{Helper, Op, Ret};
+use stp_vm::isa::{Helper, Insn, Op, Ret};
 use stp_vm::{Hit, Machine};
 
 enum A<'a> {
@@ -255,4 +255,40 @@ fn speculation_prints_what_is_committed() {
         &[],
     );
     assert_eq!(im.run(), "kept;kept;3\nERROR: no speculation with id 1\n");
+}
+
+/// Runs `code` as the handler of a probe of that kind with its `$value`.
+fn value_after(kind: u16, value: &[u8], cap: usize, code: &[Insn]) -> (Vec<u8>, String) {
+    let mut im = Image::new();
+    im.limits.maxstringlen = 16;
+    let (ab, cd) = (im.str("ab"), im.str("cdefgh"));
+    let s = im.fmt("%s");
+    let mut all = vec![i(Op::Sldk, 0, 0, 0, ab), i(Op::Sldk, 1, 0, 0, cd)];
+    all.extend(code);
+    all.extend([i(Op::Print, 0, 0, 0, s), RET]);
+    im.probe(&all, &[]);
+    im.probes[0].kind = kind;
+    let m = im.machine(1);
+    let mut v = Vec::with_capacity(cap);
+    v.extend_from_slice(value);
+    m.run_with_value(0, 0, &mut v);
+    (v, common::text(&m))
+}
+
+#[test]
+fn the_value_of_a_file_is_set_appended_to_and_cut_to_its_buffer() {
+    use stp_vm::flat::kind::{INPUT, PROCFS_R, PROCFS_W, TIMER};
+    let set = help(Op::Helps, 0, 0, 0, Helper::SetValue);
+    let add = help(Op::Helps, 1, 0, 1, Helper::AddValue);
+    let get = help(Op::Helps, 0, 0, 0, Helper::Value);
+    let bytes = |v: &[u8]| v.to_vec();
+    assert_eq!(value_after(PROCFS_R, b"old", 64, &[set]), (bytes(b"ab"), "ab".into()));
+    assert_eq!(value_after(PROCFS_R, b"", 64, &[set, add, add]).0, b"abcdefghcdefgh");
+    assert_eq!(value_after(PROCFS_R, b"", 5, &[set, add, add]).0, b"abcde", "no more than the buffer holds");
+    // A string holds 15 bytes.
+    let long = b"0123456789abcdefgh";
+    assert_eq!(value_after(PROCFS_W, long, 64, &[get]), (bytes(long), "0123456789abcde".into()));
+    assert_eq!(value_after(INPUT, b"x", 1, &[get]).1, "x");
+    // Elsewhere there is none, whatever the host has in its place.
+    assert_eq!(value_after(TIMER, b"old", 64, &[set, add, get]), (bytes(b"old"), String::new()));
 }

@@ -99,7 +99,7 @@ fn a_handler_whose_reader_makes_room_loses_nothing() {
                 }
             }
         };
-        assert_eq!(m.run_with_reader(0, 0, &Hit::default(), &mut read), Outcome::Ok);
+        assert_eq!(m.run_with_reader(0, 0, &Hit::default(), None, &mut read), Outcome::Ok);
         read();
         let want: String = (0..10_000).map(|n| format!("{n}\n")).collect();
         assert!(out == want, "{} bytes of {}", out.len(), want.len());
@@ -111,7 +111,7 @@ fn a_handler_whose_reader_makes_room_loses_nothing() {
 fn a_reader_that_makes_no_room_is_not_waited_for() {
     let m = small(&chatterbox(10_000, false));
     let mut asked = 0;
-    assert_eq!(m.run_with_reader(0, 0, &Hit::default(), &mut || asked += 1), Outcome::Ok);
+    assert_eq!(m.run_with_reader(0, 0, &Hit::default(), None, &mut || asked += 1), Outcome::Ok);
     assert_eq!((asked, m.lost(0)), (10_000 - 4096 / 32, 10_000 - 4096 / 32));
 }
 
@@ -123,6 +123,6 @@ fn a_record_that_no_ring_holds_is_lost_without_a_wait() {
     im.probe(&[i(Op::Sldk, 0, 0, 0, s), i(Op::Print, 0, 0, 0, f), RET], &[]);
     let m = small(&im);
     let mut asked = 0;
-    m.run_with_reader(0, 0, &Hit::default(), &mut || asked += 1);
+    m.run_with_reader(0, 0, &Hit::default(), None, &mut || asked += 1);
     assert_eq!((asked, m.lost(0), m.drain(0).len()), (0, 1, 0));
 }

@@ -100,6 +100,14 @@ fn build() -> Vec<Pattern> {
     for suffix in ["", "(string)", "(string).counter(string)"] {
         rows.push(format!("{perf}.process{suffix}"));
     }
+    for base in ["procfs", "procfs(string)"] {
+        for umask in ["", ".umask(number)"] {
+            for what in ["read", "read.maxsize(number)", "write"] {
+                rows.push(format!("{base}{umask}.{what}"));
+            }
+        }
+    }
+    rows.push("__input.line".into());
     for access in ["write", "rw"] {
         for what in ["(string)", "(number)", "(number).length(number)"] {
             rows.push(format!("kernel.data{what}.{access}"));
@@ -125,7 +133,8 @@ fn parse(row: &str) -> Pattern {
 }
 
 /// Every name that occurs in a pattern.
-const NAMES: [&str; 51] = [
+const NAMES: [&str; 56] = [
+    "__input",
     "__syscall",
     "absolute",
     "begin",
@@ -148,7 +157,9 @@ const NAMES: [&str; 51] = [
     "kprobe",
     "label",
     "length",
+    "line",
     "maxactive",
+    "maxsize",
     "module",
     "ms",
     "msec",
@@ -163,6 +174,7 @@ const NAMES: [&str; 51] = [
     "profile",
     "python3",
     "randomize",
+    "read",
     "return",
     "rw",
     "s",
@@ -174,13 +186,14 @@ const NAMES: [&str; 51] = [
     "trace",
     "tracepoint",
     "type",
+    "umask",
     "us",
     "usec",
     "write",
 ];
 
 /// Families of SystemTap that are known by name, so that a script that uses one is told so.
-pub const UNSERVED: [&str; 7] = ["process", "procfs", "netfilter", "python2", "python3", "java", "input"];
+pub const UNSERVED: [&str; 5] = ["process", "netfilter", "python2", "python3", "java"];
 
 fn name_of(name: &str) -> &'static str {
     NAMES.iter().find(|n| **n == name).copied().unwrap_or("")
@@ -303,6 +316,8 @@ pub fn request(comps: &[Comp], hz: &dyn Fn() -> i64) -> Result<Request, String> 
             compat: rest.contains(&"compat"),
             ret: rest.contains(&"return"),
         })),
+        ["procfs", ..] => procfs(comps).and_then(place),
+        ["__input", "line"] => place(Place::Input { line: true }),
         _ => Err("probe point mismatch".into()),
     }
 }
@@ -382,6 +397,64 @@ fn data(comps: &[Comp], rest: &[&str], number: impl Fn(usize) -> i64) -> Result<
     Ok(Place::Data { symbol, module: None, address, length, write_only: rest.last() == Some(&"write") })
 }
 
+/// Where input probes of SystemTap are made from; no file has that name.
+const STDIN: &str = "__stdin";
+
+/// Of `/proc/systemtap/SESSION/command`, if no path is given.
+const COMMAND: &str = "command";
+
+/// Nobody but the owner, if no `.umask` is given.
+const PROCFS_UMASK: i64 = 0o077;
+
+fn procfs(comps: &[Comp]) -> Result<Place, String> {
+    let number = |name: &str| {
+        let comp = comps.iter().find(|c| c.name == name)?;
+        match comp.arg {
+            Some(Literal::Number(n)) => Some(n),
+            _ => None,
+        }
+    };
+    let path = match &comps[0].arg {
+        Some(Literal::String(s)) => s.to_string_lossy(),
+        _ => COMMAND.to_string(),
+    };
+    let write = comps.iter().any(|c| c.name == "write");
+    if path == STDIN {
+        return match write {
+            true => Ok(Place::Input { line: false }),
+            false => Err(format!("\"{STDIN}\" stands for the standard input, which can't be read from")),
+        };
+    }
+    if path.starts_with('/') {
+        return Err("procfs path cannot start with a '/'".into());
+    }
+    if path.is_empty() || path.ends_with('/') {
+        return Err("procfs path cannot end with a '/'".into());
+    }
+    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err("procfs path cannot be relative (and contain '.' or '..')".into());
+    }
+    if path.contains('\0') || path.split('/').any(|part| part.len() > 255) {
+        return Err("each part of a procfs path has at most 255 bytes".into());
+    }
+    let umask = number("umask").unwrap_or(PROCFS_UMASK);
+    let all = if write { 0o222 } else { 0o444 };
+    if !(0..=0o777).contains(&umask) || all & !umask == 0 {
+        return Err(format!("with the umask 0{umask:o} nobody may use the file"));
+    }
+    // The buffer is the kernel's memory, for each time that the file is open.
+    let size = match number("maxsize") {
+        None => 0,
+        Some(n) if n <= 0 => return Err("maxsize must be greater than 0".into()),
+        Some(n) if n > PROCFS_LARGEST => return Err(format!("maxsize must not be above {PROCFS_LARGEST}")),
+        Some(n) => n as u32,
+    };
+    Ok(Place::Procfs { path, write, size, umask: umask as u16 })
+}
+
+/// Bytes of the buffer of a procfs file.
+const PROCFS_LARGEST: i64 = 16 << 20;
+
 fn timer(unit: &str, n: i64, random: i64, hz: &dyn Fn() -> i64) -> Result<Place, String> {
     if unit == "jiffies" {
         // Bounds: what an unsigned 32-bit jiffies counter can wait for.
@@ -438,8 +511,9 @@ mod tests {
             assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
             let request = request(&comps, &|| 250);
             let text = pattern_text(p);
-            let refused =
-                ["timer.s", "timer.hz", ".process", ".counter", ".length"].iter().any(|t| text.contains(t));
+            let refused = ["timer.s", "timer.hz", ".process", ".counter", ".length", ".umask"]
+                .iter()
+                .any(|t| text.contains(t));
             assert!(request.is_ok() || refused, "{text}: {request:?}");
         }
     }

@@ -3,7 +3,7 @@
 //! [`Model`]. Reports unknown functions, wrong numbers of keys and arguments,
 //! and what stands where it may not. Types come later (`infer`).
 
-use super::hir::{Expr, ExprKind, FunctionId, GlobalId, LocalId, Stmt, StmtKind, Ty};
+use super::hir::{Expr, ExprKind, FunctionId, GlobalId, LocalId, Place, Stmt, StmtKind, Ty};
 use super::model::{
     FunctionInfo, FunctionSource, GlobalInfo, GuardedCall, LocalInfo, Model, ProbeInfo, StatNeeds,
 };
@@ -13,7 +13,7 @@ use crate::resolve::points::{Derived, Params};
 use crate::resolve::target_api::TargetPlace;
 use crate::resolve::world::{Unit, UnitId, World};
 use crate::syntax::ast::{self, FunctionBody, Literal, TypeName};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Keys that an array may have.
 pub const MAX_KEYS: usize = 9;
@@ -27,6 +27,8 @@ pub struct Binder<'w, 'a> {
     pub(super) functions: HashMap<FunctionSource, FunctionId>,
     /// Functions whose bodies are still to be bound.
     queue: Vec<FunctionId>,
+    /// Files that a procfs probe answers the readers of.
+    pub(super) read_files: HashSet<String>,
 }
 
 /// The function or handler at hand.
@@ -38,6 +40,8 @@ pub struct Scope {
     pub params: Params,
     pub function: Option<FunctionId>,
     pub target: Option<TargetPlace>,
+    /// Where the handler runs; `None` in functions.
+    pub(super) at: Option<Place>,
     /// A block of an alias is read: `@probewrite` may stand here.
     pub in_alias: bool,
     /// Blocks of the probe with their units, for `@probewrite`.
@@ -63,6 +67,7 @@ impl Scope {
             params: Params::default(),
             function: None,
             target: None,
+            at: None,
             in_alias: false,
             own_body: None,
             loops: 0,
@@ -90,6 +95,7 @@ impl<'w, 'a> Binder<'w, 'a> {
             global_names: HashMap::new(),
             functions: HashMap::new(),
             queue: Vec::new(),
+            read_files: HashSet::new(),
         }
     }
 
@@ -108,6 +114,8 @@ impl<'w, 'a> Binder<'w, 'a> {
     pub fn probe(&mut self, derived: Derived) {
         let mut scope = Scope::new(derived.unit);
         scope.target = derived.target.clone();
+        scope.at = Some(derived.at.clone());
+        self.one_reader(&derived);
         scope.own_body = derived
             .pieces
             .iter()

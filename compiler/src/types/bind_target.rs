@@ -3,6 +3,7 @@
 //! are the target's.
 
 use super::bind::{untyped, Binder, Scope};
+use super::bind_value;
 use super::hir::{BinaryOp, Expr, ExprKind, LValue, LocalId, Space, Stmt, StmtKind, Ty};
 use super::model::{GlobalInfo, ProbeInfo, StatNeeds};
 use super::walk;
@@ -56,6 +57,9 @@ impl Binder<'_, '_> {
     pub(super) fn target_expr(&mut self, e: &ast::Expr, scope: &mut Scope) -> Expr {
         let span = e.span;
         match &e.kind {
+            ast::ExprKind::Target(var) | ast::ExprKind::AddressOf(var) if bind_value::is_one(var, scope) => {
+                self.read_value(var, matches!(e.kind, ast::ExprKind::AddressOf(_)), span, scope)
+            }
             ast::ExprKind::Target(var) => self.snapshot(e, var, Access::Read, scope),
             ast::ExprKind::AddressOf(var) => self.snapshot(e, var, Access::AddressOf, scope),
             ast::ExprKind::Defined(inner) => {
@@ -226,6 +230,9 @@ impl Binder<'_, '_> {
         span: Span,
         scope: &mut Scope,
     ) -> Expr {
+        if bind_value::is_one(var, scope) {
+            return self.assign_value(var, op, value, span, scope);
+        }
         let mut new = self.expr(value, scope);
         if let Some(op) = op {
             let old = self.target_var(var, Access::Read, scope);

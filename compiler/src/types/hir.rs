@@ -181,6 +181,18 @@ pub enum Place {
         nr: Option<u32>,
         compat: bool,
     },
+    /// A file below `/proc/systemtap/SESSION`, when it is read or written. `size`: bytes of the
+    /// buffer of a reader, 0 for STP_PROCFS_BUFSIZE.
+    Procfs {
+        path: String,
+        write: bool,
+        size: u32,
+        umask: u16,
+    },
+    /// Standard input of the loader, at each byte or at each line.
+    Input {
+        line: bool,
+    },
 }
 
 #[derive(Clone, Debug)]

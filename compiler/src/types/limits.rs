@@ -18,7 +18,6 @@ const OTHER_NAMES: [(&str, &str); 3] = [
 pub const WITHOUT_EFFECT: [(&str, &str); 8] = [
     ("MAPHASHBIAS", "the hash table of an array has the size that its entries need"),
     ("MAXUPROBES", "the kernel takes memory for user probes when they are set"),
-    ("STP_PROCFS_BUFSIZE", "a procfs probe says .maxsize(N)"),
     ("KRETACTIVE", "the kernel takes memory for calls under way; a probe may say .maxactive(N)"),
     ("STP_NO_BUILDID_CHECK", "build-ids are compared when a script is compiled, never while it runs"),
     ("STP_NO_VERREL_CHECK", "types and addresses are those of the machine that runs the script"),
@@ -124,7 +123,7 @@ mod tests {
     fn names_of_systemtap_s_manual_are_known() {
         let (l, said) = with(&[("INTERRUPTIBLE", "0"), ("STAP_SUPPRESS_HANDLER_ERRORS", "1")]);
         assert_eq!((l.interruptible, l.suppress_errors, said.len()), (0, 1, 0));
-        for name in ["MAPHASHBIAS", "MAXUPROBES", "STP_PROCFS_BUFSIZE", "DEBUG_MEM"] {
+        for name in ["MAPHASHBIAS", "MAXUPROBES", "KRETACTIVE", "DEBUG_MEM"] {
             let (_, said) = with(&[(name, "20")]);
             assert!(said[0].starts_with(&format!("-D {name} has no effect: ")), "{said:?}");
         }

@@ -9,6 +9,7 @@ pub mod bind;
 mod bind_expr;
 mod bind_loop;
 mod bind_target;
+mod bind_value;
 mod check;
 mod elide;
 mod finish;

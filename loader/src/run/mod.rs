@@ -2,6 +2,7 @@
 //! command line says of the end. Out: what happened. Knows no compiler.
 
 pub mod command;
+pub mod input;
 pub mod signals;
 
 use crate::output::order::Stream;
@@ -9,6 +10,7 @@ use crate::output::printer::Printer;
 use crate::output::ring::RingError;
 use crate::session::{Session, SessionError, Started, Stats};
 use command::Child;
+use input::Input;
 use signals::Signals;
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ pub struct Control<'a> {
     pub timeout: Option<Duration>,
     /// `-c`
     pub child: Option<&'a mut Child>,
+    /// Where a probe waits for standard input.
+    pub input: Option<Input>,
     /// Told once the probes are armed and the begin probes have run.
     pub on_start: &'a mut dyn FnMut(&Started),
 }
@@ -121,7 +125,10 @@ fn run_with(
             break;
         }
         let timeout = if pump.waits { Some(left.map_or(GAP, |l| l.min(GAP))) } else { left };
-        let mut fds = [libc::pollfd { fd: control.signals.fd(), events: libc::POLLIN, revents: 0 }];
+        let wanted = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // One that is negative is passed over.
+        let input = control.input.as_ref().and_then(Input::fd).unwrap_or(-1);
+        let mut fds = [wanted(control.signals.fd()), wanted(input)];
         session.wait(&mut fds, timeout, &mut || pump.drain(false))?;
         if fds[0].revents != 0 {
             let seen = control.signals.read();
@@ -129,6 +136,9 @@ fn run_with(
             if seen.child && control.child.as_mut().is_some_and(|c| c.ended()) {
                 break;
             }
+        }
+        if let Some(input) = control.input.as_mut().filter(|_| fds[1].revents != 0) {
+            input.take(session, &mut || pump.drain(false))?;
         }
     }
     outcome.interrupted = signals > 0;

@@ -271,6 +271,21 @@ impl Session for DeviceSession {
         Ok(())
     }
 
+    fn input(&mut self, text: &[u8], line: bool, _pump: &mut dyn FnMut()) -> Result<(), SessionError> {
+        let mut req = uapi::Input {
+            size: size_of::<uapi::Input>() as u32,
+            line: line.into(),
+            text: text.as_ptr() as u64,
+            len: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            pad: 0,
+        };
+        // SAFETY: `text` is readable for `len` bytes.
+        match unsafe { libc::ioctl(self.file.as_raw_fd(), uapi::IOC_INPUT, &mut req) } {
+            0 => Ok(()),
+            _ => Err(SessionError::os("handing input to the script")),
+        }
+    }
+
     fn stop(&mut self, pump: &mut dyn FnMut()) -> Result<(), SessionError> {
         let error = self.beside(
             |fd| {

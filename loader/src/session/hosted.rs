@@ -100,11 +100,11 @@ impl HostedSession {
     }
 
     /// Runs one handler and keeps the accounts. `pump` empties the rings when they are full.
-    fn hit(&mut self, probe: u32, pump: &mut dyn FnMut()) {
+    fn hit(&mut self, probe: u32, value: Option<&mut Vec<u8>>, pump: &mut dyn FnMut()) {
         let ticks = self.start.elapsed().as_nanos() as u64 / (1_000_000_000 / HZ);
         self.machine.set_fact(Helper::Jiffies, ticks as i64);
         let begin = Instant::now();
-        let outcome = self.machine.run_with_reader(0, probe, &Hit::default(), pump);
+        let outcome = self.machine.run_with_reader(0, probe, &Hit::default(), value, pump);
         let took = begin.elapsed();
         let st = &mut self.stats.probes[probe as usize];
         st.hits += 1;
@@ -169,7 +169,7 @@ impl HostedSession {
                 break;
             }
             self.timers.pop();
-            self.hit(probe, pump);
+            self.hit(probe, None, pump);
             ran = true;
             // The next tick that lies ahead: what was missed is not made up for.
             let period = self.period(probe);
@@ -198,7 +198,7 @@ impl Session for HostedSession {
             if self.machine.aborted() || self.end.is_some_and(|reason| reason != exit::CALL) {
                 break;
             }
-            self.hit(probe, pump);
+            self.hit(probe, None, pump);
             pump();
         }
         let now = Instant::now();
@@ -227,11 +227,22 @@ impl Session for HostedSession {
         Ok(())
     }
 
+    fn input(&mut self, text: &[u8], line: bool, pump: &mut dyn FnMut()) -> Result<(), SessionError> {
+        for probe in self.of_kind(&[kind::INPUT]) {
+            if self.machine.program().probe(probe).arg != i64::from(line) || self.end.is_some() {
+                continue;
+            }
+            let most = self.limits.maxstringlen as usize - 1;
+            self.hit(probe, Some(&mut text[..text.len().min(most)].to_vec()), pump);
+        }
+        Ok(())
+    }
+
     fn stop(&mut self, pump: &mut dyn FnMut()) -> Result<(), SessionError> {
         self.timers.clear();
         let failed = self.end == Some(exit::ERRORS);
         for probe in self.in_order(if failed { kind::ERROR } else { kind::END }) {
-            self.hit(probe, pump);
+            self.hit(probe, None, pump);
             pump();
         }
         Ok(())

@@ -109,6 +109,8 @@ pub trait Session {
         timeout: Option<Duration>,
         pump: &mut dyn FnMut(),
     ) -> Result<(), SessionError>;
+    /// A byte or a line of standard input: runs the handlers that wait for one.
+    fn input(&mut self, text: &[u8], line: bool, pump: &mut dyn FnMut()) -> Result<(), SessionError>;
     /// Takes the probes down and runs the end probes; `pump` as in `start`.
     fn stop(&mut self, pump: &mut dyn FnMut()) -> Result<(), SessionError>;
     fn stats(&mut self) -> Result<Stats, SessionError>;

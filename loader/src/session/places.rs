@@ -68,6 +68,7 @@ pub fn needs_kernel(image: &Image) -> Option<&str> {
                 | Place::Never
                 | Place::Timer { .. }
                 | Place::Profile { .. }
+                | Place::Input { .. }
         )
     };
     image.probes.iter().find(|p| !hosted(&p.at)).map(|p| p.pp.as_str())
@@ -213,6 +214,12 @@ impl Addresses {
             }
             Place::SyscallEnter { nr, compat } => syscall(kind::SYSENTER, *nr, *compat),
             Place::SyscallExit { nr, compat } => syscall(kind::SYSEXIT, *nr, *compat),
+            Place::Procfs { path, write, size, umask } => ResolvedPlace {
+                name: path.clone(),
+                arg2: i64::from(*umask),
+                ..kind_arg(if *write { kind::PROCFS_W } else { kind::PROCFS_R }, i64::from(*size))
+            },
+            Place::Input { line } => kind_arg(kind::INPUT, i64::from(*line)),
         }
     }
 }

@@ -104,6 +104,18 @@ pub struct Stats {
     pub skipped: u64,
 }
 
+/// `struct stpvm_input`
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Input {
+    pub size: u32,
+    /// 0: a byte for `input.char`, 1: a line.
+    pub line: u32,
+    pub text: u64,
+    pub len: u32,
+    pub pad: u32,
+}
+
 const fn ioc(dir: u64, nr: u64, size: usize) -> libc::c_ulong {
     (dir << 30 | (size as u64) << 16 | (b'v' as u64) << 8 | nr) as libc::c_ulong
 }
@@ -114,6 +126,7 @@ pub const IOC_LOAD: libc::c_ulong = ioc(READ | WRITE, 17, size_of::<Load>());
 pub const IOC_START: libc::c_ulong = ioc(READ | WRITE, 18, size_of::<Start>());
 pub const IOC_STOP: libc::c_ulong = ioc(0, 19, 0);
 pub const IOC_STATS: libc::c_ulong = ioc(READ | WRITE, 20, size_of::<Stats>());
+pub const IOC_INPUT: libc::c_ulong = ioc(READ | WRITE, 21, size_of::<Input>());
 
 /// A text that the module left in a fixed field.
 pub fn text(field: &[u8]) -> String {

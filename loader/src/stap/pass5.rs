@@ -10,6 +10,7 @@ use crate::output::printer::{exit, Printer};
 use crate::output::ring::{kind, Record};
 use crate::output::sink::Sink;
 use crate::run::command::Child;
+use crate::run::input::Input;
 use crate::run::signals::Signals;
 use crate::run::{self, Control, Outcome};
 use crate::session::device::Device;
@@ -173,6 +174,7 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         signals: &signals,
         timeout: o.timeout.map(Duration::from_secs),
         child: child.as_mut(),
+        input: Input::of(image),
         on_start: &mut on_start,
     };
     let result = run::run(session.as_mut(), &mut printer, control);

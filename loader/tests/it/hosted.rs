@@ -330,3 +330,24 @@ fn limits_are_set_from_the_command_line() {
     assert_eq!(o.status.code(), Some(1));
     assert!(text(&o.stderr).starts_with("ERROR: MAXACTION exceeded near "), "{}", text(&o.stderr));
 }
+
+#[test]
+fn standard_input_comes_by_bytes_and_by_lines() {
+    let script = "global chars probe input.char { chars .= char } probe input.line { printf(\"<%s>\", line) }
+        probe input.line { if (line == \"quit\\n\") exit() } probe end { println(strlen(chars)) }";
+    let mut child = command(&["-e", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"q\nquit\nlost\n").unwrap();
+    assert_eq!(good(&child.wait_with_output().unwrap()), "<q\n><quit\n>7\n");
+}
+
+#[test]
+fn a_line_is_cut_to_a_string_and_one_that_is_not_complete_is_none() {
+    let script = "probe input.line { println(strlen(line)) } probe timer.ms(200) { exit() }";
+    let mut child = command(&["-DMAXSTRINGLEN=16", "-e", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"0123456789012345678901234\nab\nnever").unwrap();
+    assert_eq!(good(&child.wait_with_output().unwrap()), "15\n3\n");
+}

@@ -2,7 +2,7 @@
 
 use std::mem::{offset_of, size_of};
 use std::process::Command;
-use stp_loader::session::uapi::{self, Info, Load, Offsets, ProbeStats, Start, Stats};
+use stp_loader::session::uapi::{self, Info, Input, Load, Offsets, ProbeStats, Start, Stats};
 
 #[test]
 fn structures_and_numbers_are_those_of_the_header() {
@@ -16,6 +16,9 @@ fn structures_and_numbers_are_those_of_the_header() {
         ("STPVM_IOC_START", uapi::IOC_START),
         ("STPVM_IOC_STOP", uapi::IOC_STOP),
         ("STPVM_IOC_STATS", uapi::IOC_STATS),
+        ("STPVM_IOC_INPUT", uapi::IOC_INPUT),
+        ("sizeof(struct stpvm_input)", size_of::<Input>() as u64),
+        ("offsetof(struct stpvm_input, len)", offset_of!(Input, len) as u64),
         ("sizeof(struct stpvm_info)", size_of::<Info>() as u64),
         ("offsetof(struct stpvm_info, ncpus)", offset_of!(Info, ncpus) as u64),
         ("sizeof(struct stpvm_offsets)", size_of::<Offsets>() as u64),

@@ -28,6 +28,14 @@ pub(super) struct CHit {
     pub(super) host: *mut c_void,
 }
 
+/// `struct vm_value`
+#[repr(C)]
+pub(super) struct CValue {
+    pub(super) buf: *mut u8,
+    pub(super) len: u32,
+    pub(super) cap: u32,
+}
+
 #[repr(C)]
 pub(super) struct CRoom {
     pub(super) make: extern "C" fn(*mut c_void),

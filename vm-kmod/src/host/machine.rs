@@ -98,7 +98,13 @@ impl Machine {
 
     /// Runs the handler of a probe on a CPU. What does not fit into its rings is lost.
     pub fn run(&self, cpu: u32, probe: u32, hit: &Hit) -> Outcome {
-        self.run_in(cpu, probe, hit, None)
+        self.run_in(cpu, probe, hit, None, None)
+    }
+
+    /// The same for a probe of a procfs file or of the standard input, with its `$value`: what was
+    /// written there, or what a reader is to get, which the handler may set up to the capacity.
+    pub fn run_with_value(&self, cpu: u32, probe: u32, value: &mut Vec<u8>) -> Outcome {
+        self.run_in(cpu, probe, &Hit::default(), None, Some(value))
     }
 
     /// Runs the handler of a probe on a CPU; `make_room` is called when a ring of the CPU is full,
@@ -108,6 +114,7 @@ impl Machine {
         cpu: u32,
         probe: u32,
         hit: &Hit,
+        value: Option<&mut Vec<u8>>,
         mut make_room: &mut dyn FnMut(),
     ) -> Outcome {
         extern "C" fn call(arg: *mut c_void) {
@@ -115,16 +122,28 @@ impl Machine {
             unsafe { (*arg.cast::<&mut dyn FnMut()>())() }
         }
         let room = CRoom { make: call, arg: std::ptr::from_mut(&mut make_room).cast() };
-        self.run_in(cpu, probe, hit, Some(&room))
+        self.run_in(cpu, probe, hit, Some(&room), value)
     }
 
-    fn run_in(&self, cpu: u32, probe: u32, hit: &Hit, room: Option<&CRoom>) -> Outcome {
+    fn run_in(
+        &self,
+        cpu: u32,
+        probe: u32,
+        hit: &Hit,
+        room: Option<&CRoom>,
+        mut value: Option<&mut Vec<u8>>,
+    ) -> Outcome {
         static ARGMAP: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
         assert!(probe < self.program.probes());
         let busy = &self.busy[cpu as usize];
         if busy.swap(true, Ordering::Acquire) {
             return Outcome::SkippedBusy;
         }
+        let mut text = value.as_mut().map(|v| CValue {
+            len: v.len() as u32,
+            cap: u32::try_from(v.capacity()).unwrap_or(u32::MAX),
+            buf: v.as_mut_ptr(),
+        });
         let c = CHit {
             args: hit.args.as_ptr(),
             argmap: ARGMAP.as_ptr(),
@@ -135,13 +154,18 @@ impl Machine {
             nargs: hit.args.len().min(12) as u32,
             flags: hit.flags,
             sysnr: hit.sysnr.unwrap_or(-1),
-            host: std::ptr::null_mut(),
+            host: text.as_mut().map_or(std::ptr::null_mut(), |t| std::ptr::from_mut(t).cast()),
         };
         // SAFETY: probe and cpu are in range, the context is ours (busy), the
-        // hit and the room are only read and only during the call.
+        // hit and the room are only read, the value is written within its
+        // capacity, and all that only during the call.
         let room = room.map_or(std::ptr::null(), std::ptr::from_ref);
         let result = unsafe { user_run(self.vm, cpu, probe, &c, room) };
         busy.store(false, Ordering::Release);
+        if let (Some(v), Some(t)) = (value, text) {
+            // SAFETY: that many bytes were there or have been written, within the capacity.
+            unsafe { v.set_len(t.len as usize) };
+        }
         match result {
             0 => Outcome::Ok,
             1 => Outcome::Error,
