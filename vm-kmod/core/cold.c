@@ -242,15 +242,19 @@ static notrace int get_register(struct vm_ctx *c, u32 n, s64 *out)
 
 /* -- regular expressions ----------------------------------------------------------- */
 
-static notrace bool match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
+/* 1, 0, or -1 and an error */
+static notrace int match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
 {
 	const struct im_dfa *d = &c->prog->dfa[n];
 	const u32 *w = c->prog->dfadata + d->first;
 	struct vm_match *m = &c->match;
 	bool tagged = w[2] >= 2;
 
+	/* each byte moves the tags of every item */
+	if (!vm_work(c, s->len * (1 + (u64)w[4] * w[2] / 8)))
+		return -1;
 	if (!rx_match(w, s->p, s->len, m->scratch, m->next))
-		return false;
+		return 0;
 	m->valid = tagged;
 	if (tagged) {
 		m->ngroups = w[2] / 2 - 1;
@@ -258,7 +262,7 @@ static notrace bool match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
 		memcpy(m->text, s->p, s->len);
 		memcpy(m->tags, m->next, sizeof(m->tags));
 	}
-	return true;
+	return 1;
 }
 
 static notrace int next_entry(struct vm_ctx *c, struct vm_walk *w, u32 actions)
@@ -272,6 +276,7 @@ static notrace int next_entry(struct vm_ctx *c, struct vm_walk *w, u32 actions)
 vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot *s)
 {
 	struct vm_global *g;
+	int n;
 
 	/* clang-format off */
 	switch (I_OP(i)) {
@@ -301,7 +306,10 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_JSEQ:	return slot_eq(SA, SB);
 	case OP_JSNE:	return !slot_eq(SA, SB);
 	case OP_SPRINT:	return vm_sprint(c, (u32)I_IMM(i), &RB, SC, SA);
-	case OP_RXM:	RA = match(c, (u32)I_IMM(i), SB); break;
+	case OP_RXM:
+		n = match(c, (u32)I_IMM(i), SB);
+		RA = n > 0;
+		return n < 0 ? -1 : 0;
 
 	case OP_GGETS:	g = GLOBAL; slot_set(c, SA, g->sbuf, g->slen); break;
 	case OP_GSETS:
@@ -315,7 +323,12 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 		break;
 	case OP_MSETS:	return set_map_string(c, GLOBAL->map, &RB, SC, SA);
 	case OP_MDEL:	map_delete(GLOBAL->map, &RB, SC); break;
-	case OP_MCLR:	map_clear(GLOBAL->map); break;
+	case OP_MCLR:
+		g = GLOBAL;
+		if (!vm_work(c, (u64)g->map->count * (1 + g->map->ncpus * (g->map->cell_size >> 6))))
+			return -1;
+		map_clear(g->map);
+		break;
 	case OP_SCLR:	clear_stat(c, GLOBAL); break;
 
 	case OP_AGLD:	load_stat(c, agg(c, I_A(i)), GLOBAL); break;

@@ -124,7 +124,9 @@ static inline notrace int enter(struct vm_ctx *c, const struct im_func *f, const
 
 	if (c->depth >= c->maxdepth)
 		return vm_raise(c, E_NESTING, 0);
-	if (++c->calls > c->plan->actions)
+	/* long functions count for more */
+	c->calls += 1 + (f->ncode >> 8);
+	if (c->calls > c->plan->actions)
 		return vm_raise(c, E_ACTION, 0);
 	c->depth++;
 	to->ret = ret;
@@ -350,6 +352,8 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 			goto raised;
 		vmbreak;
 	vmcase(UNLOCK)
+		/* what its iterators hold of the maps goes while the maps are held */
+		close_frame(c, &c->frames[c->depth]);
 		if (c->held)
 			vm_locks_drop(c);
 		vmbreak;

@@ -113,6 +113,8 @@ static notrace int start_sorted(struct vm_ctx *c, struct vm_walk *w, const struc
 		;
 	if (k == m->norders)
 		return vm_raise(c, E_WALKS, 0);
+	if (!vm_work(c, (u64)m->count * (33 - __builtin_clz(m->count | 1))))
+		return -1;
 	m->orders_used |= 1u << k;
 	w->order = (s32)k;
 	for (node = m->head; node && n < m->cap; node = map_node(m, node)->next) {
