@@ -8,12 +8,12 @@
 #include "hist.h"
 #include "stack.h"
 
-#define RA     r[I_A(i)]
-#define RB     r[I_B(i)]
-#define RC     r[I_C(i)]
-#define SA     (&s[I_A(i)])
-#define SB     (&s[I_B(i)])
-#define SC     (&s[I_C(i)])
+#define RA r[I_A(i)]
+#define RB r[I_B(i)]
+#define RC r[I_C(i)]
+#define SA (&s[I_A(i)])
+#define SB (&s[I_B(i)])
+#define SC (&s[I_C(i)])
 /* operands as text, where they are stacks */
 #define TA     text_of(c, SA, 0)
 #define TB     text_of(c, SB, 1)
@@ -247,15 +247,19 @@ static notrace int get_register(struct vm_ctx *c, u32 n, s64 *out)
 
 /* -- regular expressions ----------------------------------------------------------- */
 
-static notrace bool match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
+/* 1, 0, or -1 and an error */
+static notrace int match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
 {
 	const struct im_dfa *d = &c->prog->dfa[n];
 	const u32 *w = c->prog->dfadata + d->first;
 	struct vm_match *m = &c->match;
 	bool tagged = w[2] >= 2;
 
+	/* each byte moves the tags of every item */
+	if (!vm_work(c, s->len * (1 + (u64)w[4] * w[2] / 8)))
+		return -1;
 	if (!rx_match(w, s->p, s->len, m->scratch, m->next))
-		return false;
+		return 0;
 	m->valid = tagged;
 	if (tagged) {
 		m->ngroups = w[2] / 2 - 1;
@@ -263,7 +267,7 @@ static notrace bool match(struct vm_ctx *c, u32 n, const struct vm_slot *s)
 		memcpy(m->text, s->p, s->len);
 		memcpy(m->tags, m->next, sizeof(m->tags));
 	}
-	return true;
+	return 1;
 }
 
 static notrace int next_entry(struct vm_ctx *c, struct vm_walk *w, u32 actions)
@@ -277,6 +281,7 @@ static notrace int next_entry(struct vm_ctx *c, struct vm_walk *w, u32 actions)
 vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot *s)
 {
 	struct vm_global *g;
+	int n;
 
 	/* clang-format off */
 	switch (I_OP(i)) {
@@ -306,7 +311,10 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_JSEQ:	return slot_eq(TA, TB);
 	case OP_JSNE:	return !slot_eq(TA, TB);
 	case OP_SPRINT:	return vm_sprint(c, (u32)I_IMM(i), &RB, SC, SA);
-	case OP_RXM:	RA = match(c, (u32)I_IMM(i), TB); break;
+	case OP_RXM:
+		n = match(c, (u32)I_IMM(i), TB);
+		RA = n > 0;
+		return n < 0 ? -1 : 0;
 
 	case OP_GGETS:	g = GLOBAL; slot_set(c, SA, g->sbuf, g->slen); break;
 	case OP_GSETS:
@@ -320,7 +328,12 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 		break;
 	case OP_MSETS:	return set_map_string(c, GLOBAL->map, &RB, SC, SA);
 	case OP_MDEL:	map_delete(GLOBAL->map, &RB, SC); break;
-	case OP_MCLR:	map_clear(GLOBAL->map); break;
+	case OP_MCLR:
+		g = GLOBAL;
+		if (!vm_work(c, (u64)g->map->count * (1 + g->map->ncpus * (g->map->cell_size >> 6))))
+			return -1;
+		map_clear(g->map);
+		break;
 	case OP_SCLR:	clear_stat(c, GLOBAL); break;
 
 	case OP_AGLD:	load_stat(c, agg(c, I_A(i)), GLOBAL); break;
@@ -345,8 +358,8 @@ vm_noinline notrace int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot 
 	case OP_ITNEW: {
 		const struct im_iter *t = &c->prog->iter[I_IMM(i)];
 
-		walk_start(c, walk(c, I_A(i)), t, t->has_limit ? RB : 0, &RC, &s[t->slice_s]);
-		return 0;
+		return walk_start(c, walk(c, I_A(i)), t, t->has_limit ? RB : 0, &RC,
+				  &s[t->slice_s]);
 	}
 	case OP_ITNEXT:	return next_entry(c, walk(c, I_A(i)), I_B(i));
 	case OP_ITKEY:	RA = walk_key(walk(c, I_B(i)), I_C(i)); break;

@@ -392,6 +392,8 @@ notrace int vm_print_dumps(struct vm_ctx *c, u32 fmt, const s64 *ri, const struc
 
 /* -- in the loader ------------------------------------------------------------ */
 
+#ifndef __KERNEL__
+
 static size_t render_print(const struct vm_prog *p, const u8 *body, size_t len, struct vm_out *o,
 			   struct source *a)
 {
@@ -462,3 +464,4 @@ size_t vm_render(const void *flat, const struct rec *r, char *out, size_t cap,
 	}
 	return 0;
 }
+#endif

@@ -269,10 +269,12 @@ notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 	case H_STRINGAT:
 		return string_at(c, &ss[0], ri[0], out);
 	case H_ISINSTR:
-		*out = slot_find(&ss[0], &ss[1], 0) != NOT_FOUND;
-		break;
 	case H_STRPOS:
+		if (!vm_work(c, FIND_STEPS(&ss[0], &ss[1])))
+			return -1;
 		*out = position(&ss[0], &ss[1]);
+		if (id == H_ISINSTR)
+			*out = *out >= 0;
 		break;
 	case H_STRTOL:
 		*out = str_to_int(&ss[0], ri[0]);
@@ -362,14 +364,18 @@ notrace int help_str(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 		substring(c, &ss[0], ri[0], ri[1], out);
 		break;
 	case H_STR_REPLACE:
+		if (!vm_work(c, FIND_STEPS(&ss[0], &ss[1])))
+			return -1;
 		str_replace(c, &ss[0], &ss[1], &ss[2], out);
 		break;
 	case H_TOKENIZE:
 		str_tokenize(c, &ss[0]);
-		str_next_token(c, &ss[1], out);
-		break;
+		ss++;
+		/* fall through */
 	case H_TOKEN_NEXT:
-		str_next_token(c, &ss[0], out);
+		if (!vm_work(c, (u64)(c->tok_len - c->tok_pos) * (1 + ss->len)))
+			return -1;
+		str_next_token(c, ss, out);
 		break;
 	case H_TEXT_STRN:
 		str_escape(c, ss[0].p, ss[0].len, false, ri[0], ri[1] != 0, out);

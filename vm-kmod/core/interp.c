@@ -115,7 +115,9 @@ static inline notrace int enter(struct vm_ctx *c, const struct im_func *f, const
 
 	if (c->depth >= c->maxdepth)
 		return vm_raise(c, E_NESTING, 0);
-	if (++c->calls > c->plan->actions)
+	/* long functions count for more */
+	c->calls += 1 + (f->ncode >> 8);
+	if (c->calls > c->plan->actions)
 		return vm_raise(c, E_ACTION, 0);
 	c->depth++;
 	to->ret = ret;

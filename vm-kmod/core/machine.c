@@ -165,6 +165,9 @@ static int new_plans(struct vm *vm)
 		vm->plan[n].actions = longer ? lim->maxaction_int : lim->maxaction;
 		if (lim->suppress_time)
 			vm->plan[n].actions = 0x7fffffffffffffffll;
+		vm->plan[n].work = vm->plan[n].actions > 1ll << 40
+					   ? 1ll << 62
+					   : vm->plan[n].actions * WORK_PER_ACTION;
 		vm->plan[n].budget = vm->plan[n].actions < PORTION ? vm->plan[n].actions : PORTION;
 	}
 	vm_plan_locks(vm);

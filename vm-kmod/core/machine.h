@@ -82,6 +82,7 @@ struct vm_plan {
 	const struct im_func *f; /* the handler; NULL: a condition comes first */
 	s64 budget;		 /* actions, of the first portion */
 	s64 actions;		 /* and in all */
+	s64 work;		 /* as in vm_ctx */
 	u8 cpu_locks;		 /* as in vm_ctx */
 	bool nolock;		 /* its lock set needs no lock: see lock.c */
 	bool counter;		 /* all that it does is cell += add: no interpreter */
@@ -118,6 +119,7 @@ struct vm_ctx {
 	s64 budget; /* actions of this portion that are still allowed */
 	s64 dealt;  /* actions of later portions that were dealt out */
 	s64 calls;  /* calls made */
+	s64 work;   /* what instructions of no fixed size may still do */
 	s64 *regs;
 	struct vm_slot *slots;
 	struct vm_frame *frames;
@@ -188,6 +190,20 @@ void vm_unspin(struct vm_ctx *c, struct vm_lock *l);
 /* -- run.c: a portion of actions is used up; is there another? -- */
 bool vm_more(struct vm_ctx *c, s64 *budget);
 
+/*
+ * Actions count statements, but one statement may sort a large array or search a long
+ * string. Such work is counted apart, in steps (a comparison, a byte, an entry), with
+ * so many for each allowed action that no sensible script meets the end of it.
+ */
+#define WORK_PER_ACTION (1 << 16)
+
+/* false: too much, the error is raised */
+static inline notrace bool vm_work(struct vm_ctx *c, u64 steps)
+{
+	c->work -= (s64)steps;
+	return likely(c->work >= 0) || vm_raise(c, E_ACTION, 0) == 0;
+}
+
 /* -- interp.c -- */
 int vm_exec(struct vm_ctx *c, const struct im_func *f);
 /* -- cold.c: opcodes behind the escape; 0 go on, 1 jump by imm, -1 error -- */
@@ -227,6 +243,8 @@ int slot_cmp(const struct vm_slot *a, const struct vm_slot *b);
 void slot_adopt_spare(struct vm_ctx *c, struct vm_slot *d, u32 len);
 u32 slot_find(const struct vm_slot *s, const struct vm_slot *what, u32 from);
 #define NOT_FOUND 0xffffffffu
+/* steps of a search for every place of `what`, at most */
+#define FIND_STEPS(s, what) ((u64)(s)->len * (1 + (what)->len))
 
 static inline notrace bool slot_eq(const struct vm_slot *a, const struct vm_slot *b)
 {

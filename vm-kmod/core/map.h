@@ -91,9 +91,9 @@ s64 map_key_int(const struct vm_map *m, u32 n, u32 k);
 const struct vm_nstr *map_key_str(const struct vm_map *m, u32 n, u32 k);
 void map_merge(struct vm_aggslot *s, const struct vm_global *g, u32 n);
 
-/* walk.c */
-void walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
-		const s64 *ki, const struct vm_slot *ks);
+/* walk.c; -1: the error is raised */
+int walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
+	       const s64 *ki, const struct vm_slot *ks);
 /* false at the end */
 bool walk_next(struct vm_walk *w);
 

@@ -13,6 +13,8 @@
 
 #define IMAGE_MAX (64u << 20)
 #define FRAME_MAX 256
+/* tables may share what they refer to, so that is bounded apart from their size */
+#define REFER_MAX (1u << 24)
 #define LOCAL_MAX 16
 
 static const u8 element_size[IM_S_MAX] = {
@@ -108,6 +110,11 @@ int prog_open(struct vm_prog *p, const void *flat, size_t len, struct vm_refusal
 	return 0;
 }
 
+static int too_much(struct vm_refusal *f, const char *text)
+{
+	return prog_fault(f, -ENOEXEC, V_COMPLEX, ~0u, ~0u, text);
+}
+
 static int check_limits(const struct vm_prog *p, struct vm_refusal *f)
 {
 #define LIMIT(field, name, dflt, lo, hi, doc)                       \
@@ -115,6 +122,9 @@ static int check_limits(const struct vm_prog *p, struct vm_refusal *f)
 		return bad(f, "limit " name " out of range");
 #include "limits.def"
 #undef LIMIT
+	if (p->h->limits.suppress_time && !(p->h->caps & CAP_GURU))
+		return prog_fault(f, -ENOEXEC, V_CAPS, ~0u, ~0u,
+				  "handlers without a limit need the capability of guru mode");
 	return 0;
 }
 
@@ -156,6 +166,9 @@ static int check_functions(const struct vm_prog *p, struct vm_refusal *f)
 			return prog_fault(f, -ENOEXEC, 0, i, ~0u, "function without a name");
 		if (!within(fn->try_first, fn->try_count, prog_n(p, IM_S_TRY)))
 			return prog_fault(f, -ENOEXEC, 0, i, ~0u, "try blocks out of place");
+		if (fn->try_count > TRY_MAX || fn->ncode > FUNCTION_MAX)
+			return prog_fault(f, -ENOEXEC, V_COMPLEX, i, ~0u,
+					  "function with too much code or too many try blocks");
 		for (t = fn->try_first; t < fn->try_first + fn->try_count; t++) {
 			const struct im_try *y = &p->try_[t];
 
@@ -199,6 +212,7 @@ static int check_global(const struct vm_prog *p, u32 i, struct vm_refusal *f)
 static int check_probes(const struct vm_prog *p, struct vm_refusal *f)
 {
 	u32 nstr = prog_n(p, IM_S_STR), i, k;
+	u64 locks = 0;
 
 	if (prog_n(p, IM_S_PROBE) >= 0xffff)
 		return bad(f, "too many probes");
@@ -219,6 +233,9 @@ static int check_probes(const struct vm_prog *p, struct vm_refusal *f)
 			return bad(f, "condition is not a function that gives a number");
 		if (!within(pr->lock_first, pr->lock_count, prog_n(p, IM_S_LOCK)))
 			return bad(f, "lock set out of place");
+		locks += pr->lock_count;
+		if (locks > REFER_MAX)
+			return too_much(f, "lock sets of all probes are too large");
 		for (k = 1; k < pr->lock_count; k++)
 			if (p->lock[pr->lock_first + k - 1].global >=
 			    p->lock[pr->lock_first + k].global)
@@ -236,6 +253,8 @@ static int check_format(struct vm_prog *p, u32 i, struct vm_refusal *f)
 
 	if (!within(t->first, t->count, prog_n(p, IM_S_FMTITEM)))
 		return bad(f, "format out of place");
+	if (t->count > FMT_ITEMS_MAX)
+		return too_much(f, "format of too many pieces");
 	for (k = t->first; k < t->first + t->count; k++) {
 		const struct im_fmtitem *m = &p->item[k];
 
@@ -288,18 +307,21 @@ static int check_iterators(const struct vm_prog *p, struct vm_refusal *f)
 	return 0;
 }
 
-static int check_dfa(const struct vm_prog *p, u32 i, struct vm_refusal *f)
+static int check_dfa(const struct vm_prog *p, u32 i, u64 *work, struct vm_refusal *f)
 {
 	const struct im_dfa *d = &p->dfa[i];
 	const char *why = "table of a regular expression out of place";
 
 	if (within(d->first, d->count, prog_n(p, IM_S_DFADATA)))
-		why = rx_check(p->dfadata + d->first, d->count);
+		why = rx_check(p->dfadata + d->first, d->count, work);
+	if (!*work)
+		return too_much(f, "regular expressions are too large");
 	return why ? prog_fault(f, -ENOEXEC, V_REGEX, ~0u, ~0u, why) : 0;
 }
 
 static int check_tables(struct vm_prog *p, struct vm_refusal *f)
 {
+	u64 work = REFER_MAX;
 	int err;
 	u32 i;
 
@@ -321,7 +343,7 @@ static int check_tables(struct vm_prog *p, struct vm_refusal *f)
 	if (!err)
 		err = check_iterators(p, f);
 	for (i = 0; !err && i < prog_n(p, IM_S_DFA); i++)
-		err = check_dfa(p, i, f);
+		err = check_dfa(p, i, &work, f);
 	return err;
 }
 

@@ -14,6 +14,13 @@ struct vm_need {
 	u32 regs, strs, aggs, iters;
 };
 
+/* what one function, loop, format may have: what runs without a charge in between
+ * is bounded, and so is what is looked at when the image is loaded */
+#define FUNCTION_MAX  65536u
+#define LOOP_MAX      4096u
+#define TRY_MAX	      256u
+#define FMT_ITEMS_MAX 1024u
+
 /* what of a format makes its records differ in length */
 #define FMT_DUMPS   1
 #define FMT_STRINGS 2

@@ -48,7 +48,13 @@ static const char *check_transition(const u32 *w, u32 count, u32 off, u32 items,
 	return NULL;
 }
 
-const char *rx_check(const u32 *w, u32 count)
+static bool spend(u64 *work, u64 n)
+{
+	*work = n < *work ? *work - n : 0;
+	return *work;
+}
+
+const char *rx_check(const u32 *w, u32 count, u64 *work)
 {
 	u32 i, c, index, body, mask;
 	const char *why;
@@ -62,6 +68,8 @@ const char *rx_check(const u32 *w, u32 count)
 	index = rx_index(w);
 	if (index > count || (u64)w[0] * w[1] > count - index)
 		return "regex: table too short";
+	if (!spend(work, (u64)w[0] * w[1] + RX_STATES))
+		return NULL;
 	body = index + w[0] * w[1];
 	mask = w[2] == 32 ? ~0u : (1u << w[2]) - 1;
 	for (i = 0; i < 256; i++)
@@ -70,7 +78,7 @@ const char *rx_check(const u32 *w, u32 count)
 	for (i = 0; i < w[0]; i++) {
 		const u32 *st = rx_state(w, i);
 
-		if (st[0] > w[4] || (u64)st[0] * w[2] > RX_MAX_CELLS)
+		if (st[0] > w[4] || st[0] > RX_MAX_CELLS || (u64)st[0] * w[2] > RX_MAX_CELLS)
 			return "regex: too many items";
 		why = check_accept(st + 1, st[0], mask);
 		if (!why)
@@ -88,7 +96,7 @@ const char *rx_check(const u32 *w, u32 count)
 			if (off == 0)
 				continue;
 			why = check_transition(w, count, off, rx_state(w, i)[0], mask, body);
-			if (why)
+			if (why || !spend(work, rx_state(w, w[off])[0]))
 				return why;
 		}
 	}

@@ -44,8 +44,9 @@ struct rx_scratch {
 	u16 rows[2][RX_MAX_CELLS];
 };
 
-/* NULL if the table is sound, else what is wrong with it. */
-const char *rx_check(const u32 *w, u32 count);
+/* NULL if the table is sound, else what is wrong with it. What is looked at is taken
+ * off `work`; where that is used up it is 0 afterwards and the answer says nothing. */
+const char *rx_check(const u32 *w, u32 count, u64 *work);
 
 /*
  * Whether a match is in s[0..len). On success the tags of the match are in

@@ -60,6 +60,7 @@ vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const 
 	c->budget = plan->budget;
 	c->dealt = 0;
 	c->calls = 0;
+	c->work = plan->work;
 	if (plan->tidy) {
 		c->tok_len = 0;
 		c->match.valid = false;

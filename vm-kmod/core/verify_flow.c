@@ -348,7 +348,7 @@ int verify_flow(struct verifier *v)
 	int err;
 
 	do {
-		v->work += v->func->ncode;
+		v->work += v->func->ncode + 4 * (u64)v->nlabels;
 		if (v->work > WORK_MAX)
 			return refuse(v, V_COMPLEX, "too much code to verify");
 		v->again = false;

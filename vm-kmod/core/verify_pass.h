@@ -8,7 +8,6 @@
 #include "optable.h"
 
 #define WORK_MAX (1u << 28)
-#define TRY_MAX	 256
 
 /* possible states of the probe's lock set */
 #define L_NEVER	   1

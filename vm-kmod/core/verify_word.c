@@ -326,6 +326,8 @@ static int check_word(struct verifier *v, u64 i)
 			return refuse(v, V_JUMP, "jump out of the function");
 		if (o->flags & B ? t > v->pc : t <= v->pc)
 			return refuse(v, V_JUMP, "jump in the wrong direction");
+		if (t <= v->pc && v->pc - t >= LOOP_MAX)
+			return refuse(v, V_COMPLEX, "loop over too much code");
 		v->label[t] = 1;
 	}
 	return 0;
@@ -346,8 +348,6 @@ int verify_words(struct verifier *v)
 			return err;
 	}
 	v->pc = 0;
-	if (fn->try_count > TRY_MAX)
-		return refuse(v, V_COMPLEX, "too many try blocks in one function");
 	for (t = fn->try_count; t-- > 0;) { /* outermost first */
 		const struct im_try *y = &v->p->try_[fn->try_first + t];
 

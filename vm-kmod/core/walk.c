@@ -122,13 +122,15 @@ static notrace void to_front(struct vm_map *m, u32 n)
 	m->head = n;
 }
 
-/* the first `left` of the map's entries go to its front */
-static notrace void sort_map(struct vm_ctx *c, const struct vm_walk *w, const struct vm_global *g)
+/* the first `left` of the map's entries go to its front; -1: too much work */
+static notrace int sort_map(struct vm_ctx *c, const struct vm_walk *w, const struct vm_global *g)
 {
 	struct vm_map *m = g->map;
 	const struct map_sort *s;
 	u32 n = 0, node;
 
+	if (!vm_work(c, (u64)m->count * (33 - __builtin_clz(m->count | 1))))
+		return -1;
 	for (node = m->head; node && n < m->cap; node = map_node(m, node)->next) {
 		m->sort[n].key = sort_key(c, g, w->spec, node);
 		m->sort[n++].node = node;
@@ -138,10 +140,11 @@ static notrace void sort_map(struct vm_ctx *c, const struct vm_walk *w, const st
 		n = w->left;
 	while (n-- > 0)
 		to_front(m, s[n].node);
+	return 0;
 }
 
-notrace void walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
-			const s64 *ki, const struct vm_slot *ks)
+notrace int walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_iter *t, s64 limit,
+		       const s64 *ki, const struct vm_slot *ks)
 {
 	const struct vm_global *g = &c->vm->global[t->map];
 	u32 k;
@@ -156,8 +159,7 @@ notrace void walk_start(struct vm_ctx *c, struct vm_walk *w, const struct im_ite
 	for (k = 0; k < g->g->nkeys; k++)
 		if (t->slice >> k & 1 && g->g->keys[k] == IM_T_INT)
 			w->slice_i[k] = *ki++;
-	if (t->sort && w->left)
-		sort_map(c, w, g);
+	return t->sort && w->left ? sort_map(c, w, g) : 0;
 }
 
 static notrace bool fits_slice(const struct vm_walk *w, u32 n)

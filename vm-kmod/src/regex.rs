@@ -13,7 +13,7 @@ struct Scratch {
 }
 
 extern "C" {
-    fn rx_check(w: *const u32, count: u32) -> *const c_char;
+    fn rx_check(w: *const u32, count: u32, work: *mut u64) -> *const c_char;
     fn rx_match(w: *const u32, s: *const u8, len: u32, x: *mut Scratch, tags: *mut u16) -> bool;
 }
 
@@ -26,8 +26,9 @@ pub type Groups = Vec<Option<(usize, usize)>>;
 /// # Errors
 /// Says what is wrong with tables that the machine would refuse.
 pub fn find(words: &[u32], subject: &[u8]) -> Result<Option<Groups>, String> {
+    let mut work = u64::MAX;
     // SAFETY: the pointer and the count describe `words`; the text returned is static.
-    let why = unsafe { rx_check(words.as_ptr(), words.len() as u32) };
+    let why = unsafe { rx_check(words.as_ptr(), words.len() as u32, &mut work) };
     if !why.is_null() {
         // SAFETY: rx_check returns a NUL-terminated literal.
         return Err(unsafe { CStr::from_ptr(why) }.to_string_lossy().into_owned());

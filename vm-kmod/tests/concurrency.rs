@@ -3,6 +3,7 @@ mod common;
 use common::{i, ibc, storm, Image, ADD, INT, LOCK, READ, RET, STAT, WRITE};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use stp_vm::flat::Iter;
 use stp_vm::isa::Op;
 use stp_vm::{Hit, Outcome};
 
@@ -163,4 +164,29 @@ fn a_lock_that_is_not_had_skips_the_handler() {
     m.run(0, p, &Hit::default());
     let done = done.into_inner();
     assert_eq!(common::text(&m), format!("{done} "), "a skipped handler has no effect");
+}
+
+#[test]
+fn a_sorted_walk_lets_go_of_its_array_with_the_lock() {
+    // the handler runs on after its release; the next one sorts meanwhile
+    let mut im = Image::new();
+    im.limits.maxtrylock = 100_000;
+    let m = im.map(&[INT], INT, 8);
+    let it = im.iter(Iter { sort: 1, ..Iter::default() });
+    im.probe(
+        &[
+            LOCK,
+            i(Op::Ldi, 0, 0, 0, 1),
+            i(Op::Mset, 0, 0, 0, m),
+            i(Op::Itnew, 0, 0, 0, it),
+            i(Op::Unlock, 0, 0, 0, 0),
+            i(Op::Ldi, 1, 0, 0, 0),
+            i(Op::Addi, 1, 1, 0, 1),
+            ibc(Op::Looplti, 1, 2, 500),
+            RET,
+        ],
+        &[(m as u16, WRITE)],
+    );
+    let machine = im.machine(4);
+    assert!(storm(&machine, 2000, |_, _| plain(0)) > 0);
 }

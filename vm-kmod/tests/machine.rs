@@ -1,6 +1,7 @@
 //! Opcodes by what they do: numbers, strings, jumps, calls, errors, output.
 mod common;
-use common::{help, i, ibc, run_one, text, Image};
+use common::{help, i, ibc, run_one, text, Image, INT, LOCK, WRITE};
+use stp_vm::flat::Iter;
 use stp_vm::isa::{Helper, Op};
 use stp_vm::{Hit, Outcome};
 
@@ -474,4 +475,80 @@ fn globals_keep_their_values_between_handlers() {
         m.run(cpu, 0, &Hit::default());
     }
     assert_eq!(text(&m), "42 3 init\n44 6 later\n46 9 later\n");
+}
+
+#[test]
+fn searching_long_strings_uses_up_the_actions() {
+    let search = |h: Helper, maxaction: i32| {
+        let mut im = Image::new();
+        im.limits.maxstringlen = 65_535;
+        im.limits.maxaction = maxaction;
+        let text = im.str(&"a".repeat(20_000));
+        let what = im.str(&("a".repeat(5_000) + "b"));
+        let op = if h.info().ret == stp_vm::isa::Ret::S { Op::Helps } else { Op::Helpi };
+        let code = [
+            i(Op::Sldk, 1, 0, 0, text),
+            i(Op::Sldk, 2, 0, 0, what),
+            i(Op::Sldk, 3, 0, 0, what),
+            help(op, 0, 0, 1, h),
+            i(Op::Ret, 0, 0, 0, 0),
+        ];
+        im.probe(&code, &[]);
+        im.run()
+    };
+    // 20,000 places, 5,002 steps at each; 65,536 steps for an action
+    for h in [Helper::Isinstr, Helper::Strpos, Helper::StrReplace, Helper::Tokenize] {
+        assert_eq!(search(h, 1_500), "ERROR: MAXACTION exceeded\n", "{h:?}");
+        assert_eq!(search(h, 1_600), "", "{h:?}");
+    }
+}
+
+#[test]
+fn sorting_and_clearing_large_arrays_use_up_the_actions() {
+    let mut im = Image::new();
+    im.limits.maxaction = 1;
+    im.limits.maxaction_int = 1_000_000;
+    im.limits.maxmemory = 64 << 10;
+    let n = 70_000;
+    let m = im.map(&[INT], INT, n as u32);
+    let it = im.iter(Iter { sort: 2, ..Iter::default() });
+    let fill = [
+        LOCK,
+        i(Op::Ldi, 0, 0, 0, 0),
+        i(Op::Mset, 0, 0, 0, m), // head
+        i(Op::Addi, 0, 0, 0, 1),
+        ibc(Op::Looplti, 0, 3, n),
+        i(Op::Ret, 0, 0, 0, 0),
+    ];
+    let set = [(m as u16, WRITE)];
+    let filled = im.probe(&fill, &set);
+    im.probes[filled as usize].flags = 1; // interruptible: the larger limit
+    let sort = im.probe(&[LOCK, i(Op::Itnew, 0, 0, 0, it), i(Op::Ret, 0, 0, 0, 0)], &set);
+    let clear = im.probe(&[LOCK, i(Op::Mclr, 0, 0, 0, m), i(Op::Ret, 0, 0, 0, 0)], &set);
+    let machine = im.machine(1);
+    // of an empty array both are for nothing
+    for probe in [sort, clear, filled] {
+        assert_eq!(run_one(&machine, probe), Outcome::Ok);
+    }
+    for probe in [sort, clear] {
+        assert_eq!(run_one(&machine, probe), Outcome::Error);
+        assert_eq!(text(&machine), "ERROR: MAXACTION exceeded\n");
+    }
+}
+
+#[test]
+fn calls_of_long_functions_count_for_more() {
+    let calls = |words: usize| {
+        let mut im = Image::new();
+        im.limits.maxaction = 10;
+        let mut code = vec![i(Op::Ldi, 0, 0, 0, 0); words - 1];
+        code.push(i(Op::Ret, 0, 0, 0, 0));
+        let f = im.callee(0, 0, 0, &code);
+        let mut code = vec![i(Op::Call, 0, 0, 0, f); 5];
+        code.push(i(Op::Ret, 0, 0, 0, 0));
+        im.probe(&code, &[]);
+        im.run()
+    };
+    assert_eq!(calls(511), "");
+    assert_eq!(calls(512), "ERROR: MAXACTION exceeded\n");
 }

@@ -2,7 +2,7 @@
 //! accepted, and the same program with one thing changed is refused by it.
 mod common;
 use common::{help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
-use stp_vm::flat::{Dfa, Func, Iter};
+use stp_vm::flat::{Dfa, FmtItem, Func, Iter};
 use stp_vm::isa::{Helper, Insn, Op, Rule};
 
 #[track_caller]
@@ -660,6 +660,79 @@ fn complex_images_are_refused_not_verified_for_ever() {
         im.try_block(0, 1, 2);
     }
     refused(&im, Rule::Complex);
+}
+
+#[test]
+fn complex_code_between_two_charges_has_a_bound() {
+    let filler = |n: usize| vec![i(Op::Ldi, 0, 0, 0, 0); n];
+    // a function
+    let function = |n: usize| handler(&[filler(n), vec![RET]].concat());
+    accepted(&function(65_535));
+    refused(&function(65_536), Rule::Complex);
+    // a loop
+    let turn = |n: usize| handler(&[filler(n), vec![i(Op::Loop, 1, 0, 0, -1 - n as i32)]].concat());
+    accepted(&turn(4_095));
+    refused(&turn(4_096), Rule::Complex);
+    let short =
+        |n: u16| handler(&[filler(usize::from(n) - 1), vec![ibc(Op::Looplti, 0, n, 5), RET]].concat());
+    accepted(&short(4_096));
+    refused(&short(4_097), Rule::Complex);
+}
+
+#[test]
+fn complex_tables_that_share_what_they_refer_to_are_refused() {
+    // a format of more pieces than arguments can ask for
+    let pieces = |n: usize| {
+        let mut im = handler(&[RET]);
+        im.fmt_items(&vec![FmtItem { prec: -1, ..FmtItem::default() }; n]);
+        im
+    };
+    accepted(&pieces(1024));
+    refused(&pieces(1025), Rule::Complex);
+    // lock sets: every probe has the same large one
+    let locks = |probes: usize| {
+        let mut im = Image::new();
+        for _ in 0..4096 {
+            im.int(0);
+        }
+        im.probe(&[RET], &(0..4096).map(|g| (g, READ)).collect::<Vec<_>>());
+        let p = im.probes[0];
+        im.probes.resize(probes, p);
+        im
+    };
+    accepted(&locks(4096));
+    refused(&locks(4097), Rule::Complex);
+    // regular expressions: all of them the same large table
+    let (states, classes) = (1000u32, 256);
+    let mut w = vec![states, classes, 0, 0, 0, 0];
+    w.extend((0..64).map(|n| (0..4).map(|b| (4 * n + b) << (8 * b)).sum::<u32>()));
+    for _ in 0..states {
+        w.extend([0, !0, 0, !0, 0]);
+    }
+    w.resize(w.len() + (states * classes) as usize, 0);
+    w.push(0);
+    w[5] = w.len() as u32;
+    let dfas = |n: usize| {
+        let mut im = handler(&[RET]);
+        im.dfas.resize(n, Dfa { first: 0, count: w.len() as u32, ..Dfa::default() });
+        im.dfadata = w.clone();
+        im
+    };
+    accepted(&dfas(60));
+    refused(&dfas(70), Rule::Complex);
+    // more items in a state than a match has room for, in a table without tags too
+    let mut many = dfas(1);
+    (many.dfadata[4], many.dfadata[70]) = (!0, 1025);
+    refused(&many, Rule::Regex);
+}
+
+#[test]
+fn caps_guru_for_handlers_without_a_limit() {
+    let mut im = handler(&[RET]);
+    im.limits.suppress_time = 1;
+    accepted(&im);
+    im.caps &= !8;
+    refused(&im, Rule::Caps);
 }
 
 #[test]

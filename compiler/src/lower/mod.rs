@@ -46,7 +46,7 @@ use effects::{Effects, Touch};
 use fun::{bank_of, Cx, Fun, Next};
 use ir::{Bank, Ins};
 use std::collections::{HashMap, HashSet};
-use stp_vm::isa::{Helper, Op, CAP_ALL_PROCS};
+use stp_vm::isa::{Helper, Op, CAP_ALL_PROCS, CAP_GURU};
 
 /// Lowers a program; `None` when something can't be said in an image (the diagnostics say what).
 pub fn lower(program: &Program, map: &SourceMap, diags: &mut Diagnostics) -> Option<Image> {
@@ -137,7 +137,10 @@ impl<'p> Lowering<'p> {
                     | Place::Timer { .. }
             )
         };
-        image.caps = caps | if program.probes.iter().any(elsewhere) { CAP_ALL_PROCS } else { 0 };
+        let unlimited = program.limits.suppress_time != 0;
+        image.caps = caps
+            | if program.probes.iter().any(elsewhere) { CAP_ALL_PROCS } else { 0 }
+            | if unlimited { CAP_GURU } else { 0 };
         image.canonical();
         image
     }

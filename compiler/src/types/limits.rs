@@ -15,7 +15,7 @@ const OTHER_NAMES: [(&str, &str); 3] = [
 ];
 
 /// What SystemTap's manual has and what sets nothing here, with the reason.
-pub const WITHOUT_EFFECT: [(&str, &str); 8] = [
+pub const WITHOUT_EFFECT: [(&str, &str); 7] = [
     ("MAPHASHBIAS", "the hash table of an array has the size that its entries need"),
     ("MAXUPROBES", "the kernel takes memory for user probes when they are set"),
     ("KRETACTIVE", "the kernel takes memory for calls under way; a probe may say .maxactive(N)"),
