@@ -9,6 +9,7 @@
 #include <linux/hardirq.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
+#include <asm/cpu_entry_area.h>
 #include <asm/msr.h>
 
 #include "session.h"
@@ -105,12 +106,17 @@ static noinline void interval_ends(struct stpvm_session *s, struct stpvm_cpu *cp
 		stpvm_end(s, REC_EXIT_CALL);
 }
 
-/* Stacks of threads and of interrupts are aligned to their size. */
+/*
+ * Stacks of threads and of interrupts are aligned to their size. Those of NMIs and
+ * debug exceptions are not, they lie elsewhere and are empty but for us. (in_nmi()
+ * would not tell: the breakpoint of a kprobe counts as NMI on the thread's stack.)
+ */
 static __always_inline bool stack_is_low(u32 need)
 {
 	unsigned long sp = (unsigned long)__builtin_frame_address(0);
 
-	return (sp & (THREAD_SIZE - 1)) < need;
+	return (sp & (THREAD_SIZE - 1)) < need &&
+	       sp >> P4D_SHIFT != CPU_ENTRY_AREA_BASE >> P4D_SHIFT;
 }
 
 /* a handler did not run to its end */
@@ -133,7 +139,7 @@ static noinline bool rare_checks(struct stpvm_probe *p, struct stpvm_probe_stats
 
 	if (!stpvm_live(s) || (s->own_only && !stpvm_own_task(s)))
 		return false;
-	if (stack_is_low(s->minstack) && !in_nmi()) {
+	if (stack_is_low(s->minstack)) {
 		st->skipped_stack++;
 		count_skip(s);
 		return false;
