@@ -6,10 +6,9 @@
  * the overload guard, MAXERRORS and MAXSKIPPED. Nothing here sleeps, takes a
  * lock or calls what can be probed before `busy` is set.
  */
-#include <linux/hardirq.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/smp.h>
-#include <asm/cpu_entry_area.h>
 #include <asm/msr.h>
 
 #include "session.h"
@@ -107,16 +106,15 @@ static noinline void interval_ends(struct stpvm_session *s, struct stpvm_cpu *cp
 }
 
 /*
- * Stacks of threads and of interrupts are aligned to their size. Those of NMIs and
- * debug exceptions are not, they lie elsewhere and are empty but for us. (in_nmi()
- * would not tell: the breakpoint of a kprobe counts as NMI on the thread's stack.)
+ * Of the thread's stack only: those of interrupts, NMIs and debug exceptions are all
+ * but empty and lie anywhere. (in_nmi() would not tell: the breakpoint of a kprobe
+ * counts as NMI, on the stack of the thread.)
  */
 static __always_inline bool stack_is_low(u32 need)
 {
-	unsigned long sp = (unsigned long)__builtin_frame_address(0);
+	unsigned long base = (unsigned long)task_stack_page(current);
 
-	return (sp & (THREAD_SIZE - 1)) < need &&
-	       sp >> P4D_SHIFT != CPU_ENTRY_AREA_BASE >> P4D_SHIFT;
+	return (unsigned long)__builtin_frame_address(0) - base < need;
 }
 
 /* a handler did not run to its end */
