@@ -23,7 +23,7 @@ help:
 	@echo 'make kmod             the module for the running kernel (RELEASE=…: for another)'
 	@echo 'make install          programs, tapsets and the module, if built (PREFIX=/usr/local, DESTDIR=)'
 	@echo 'make uninstall        takes them away again'
-	@echo "make guest CMD='…'    runs a command in a guest (KERNEL=6.1 or 6.12); a shell without CMD"
+	@echo "make guest CMD='…'    runs a command in a guest (KERNEL=6.1, 6.12 or debug); a shell without CMD"
 	@echo 'make bench            measures, and writes docs/performance.md'
 	@echo 'make dist             build/stpvm-$(version).tar.xz'
 	@echo 'make clean            removes build/ and target/'

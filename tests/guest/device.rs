@@ -4,7 +4,7 @@
 use super::{ok, Check};
 
 /// Cases of `vmtest`, with their arguments, and the seconds that they may take.
-const CASES: [(&str, u64); 23] = [
+const CASES: [(&str, u64); 25] = [
     ("order", 10),
     ("error", 10),
     ("wake", 10),
@@ -24,15 +24,24 @@ const CASES: [(&str, u64); 23] = [
     ("two fentry", 20),
     ("two sysenter", 20),
     ("room", 60),
+    ("many", 60),
+    ("compat", 10),
     ("endless", 20),
     ("endless print", 20),
     ("storm 6 fentry kprobe return sysenter trace timer profile", 200),
     ("fuzz 400 7", 200),
 ];
 
+/// Groups of the module, and what `vmtest caps` and `vmtest own` find their members can do.
+const USERS: &str = "rmmod stpvm && insmod /stpvm.ko gid_stapdev=100 gid_stapsys=101 gid_stapusr=102 &&\n\
+     vmtest caps 100 15 && vmtest caps 101 7 && vmtest caps 102 2 && vmtest caps 103 0 &&\n\
+     vmtest own 102 && idle && reload";
+
 pub fn checks() -> Vec<Check> {
-    CASES
+    let mut checks: Vec<Check> = CASES
         .iter()
         .map(|(case, limit)| Check::new(case, &format!("vmtest {case} && idle"), ok).limit(*limit))
-        .collect()
+        .collect();
+    checks.push(Check::new("users without rights", USERS, ok).limit(60));
+    checks
 }

@@ -67,7 +67,10 @@ fn run_with(series: &str, checks: Vec<Check>, prepare: fn(&mut Guest)) {
     let scripts = stp_tests::guest::kernel::root().join("tests/guest/scripts");
     guest.file(&scripts, "/scripts");
     let wanted = std::env::var("STP_CASES").unwrap_or_default();
-    let checks: Vec<Check> = checks.into_iter().filter(|c| c.case.name.contains(&wanted)).collect();
+    let mut checks: Vec<Check> = checks.into_iter().filter(|c| c.case.name.contains(&wanted)).collect();
+    if guest.series.is_debug() {
+        checks.iter_mut().for_each(|c| c.case.limit *= 10);
+    }
     for check in &checks {
         guest.case(check.case.clone());
     }
@@ -167,6 +170,27 @@ fn storms_leave_kernel_6_1_clean() {
 #[test]
 fn storms_leave_kernel_6_12_clean() {
     run("6.12", storms::checks());
+}
+
+/// Not part of `make test`: the kernel takes half an hour to build and is some 15 times slower.
+#[test]
+#[ignore = "needs scripts/debug-kernel"]
+fn the_module_keeps_its_word_in_a_kernel_that_checks_itself() {
+    let leaks = Check::new(
+        "nothing is left behind",
+        "rmmod stpvm; for n in 1 2; do echo scan >/sys/kernel/debug/kmemleak; sleep 6; done\n\
+         cat /sys/kernel/debug/kmemleak; insmod /stpvm.ko",
+        |o| prints(o, ""),
+    );
+    // how soon an endless handler dies is a question of speed
+    let timeless = device::checks().into_iter().filter(|c| !c.case.name.starts_with("endless"));
+    run("debug", timeless.chain([leaks]).collect());
+}
+
+#[test]
+#[ignore = "needs scripts/debug-kernel"]
+fn scripts_see_what_happens_in_a_kernel_that_checks_itself() {
+    run("debug", scripts::checks());
 }
 
 #[test]

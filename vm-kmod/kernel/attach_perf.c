@@ -100,6 +100,8 @@ static const char *describe(const struct im_probe *im, struct perf_event_attr *a
 		} else {
 			attr->sample_period = im->arg;
 		}
+		if (im->arg2 & ~(IM_PERF_FREQ | U32_MAX))
+			return "no such kind of event";
 		return im->arg <= 0 ? "sampling period out of range" : NULL;
 	}
 }
@@ -145,18 +147,21 @@ static int watch_one(struct stpvm_session *s, struct stpvm_probe *p, struct watc
 	mutex_lock(&list_lock);
 	list_add_tail_rcu(&w->list, &watch_list);
 	mutex_unlock(&list_lock);
-	cpus_read_lock();
+	/*
+	 * Not under cpus_read_lock(): creating an event may take it. A CPU that goes
+	 * away meanwhile has no event, as one that comes later has none.
+	 */
 	for_each_online_cpu(cpu) {
 		event = perf_event_create_kernel_counter(&attr, cpu, NULL, overflow, NULL);
+		if (PTR_ERR_OR_ZERO(event) == -ENODEV && !cpu_online(cpu))
+			continue;
 		if (IS_ERR(event)) {
-			cpus_read_unlock();
 			release_events(s, w);
 			memset(w->event, 0, s->ncpus * sizeof(*w->event));
 			return stpvm_refuse(s, p, PTR_ERR(event), refusal(p->kind, PTR_ERR(event)));
 		}
 		WRITE_ONCE(w->event[cpu], event);
 	}
-	cpus_read_unlock();
 	return 0;
 }
 

@@ -19,8 +19,12 @@ struct ret {
 	struct stpvm_probe *p;
 };
 
+/* what the kernel keeps for one call that is under way */
+#define INSTANCE_BYTES (sizeof(struct kretprobe_instance) + sizeof(struct entry_args))
+
 struct rets {
 	u32 count, armed;
+	u64 bytes; /* of all instances, taken from the session's budget */
 	struct kretprobe **list;
 	struct ret *ret;
 #ifdef HAVE_FPROBE
@@ -99,6 +103,16 @@ static int kret_arm(struct stpvm_session *s, struct rets *rs)
 
 	if (!all)
 		return 0;
+	for (n = 0; n < s->nprobes; n++)
+		if (s->probe[n].kind == IM_K_FRETURN && s->probe[n].via == VIA_KPROBE)
+			rs->bytes += (u64)max_active(&s->probe[n]) * INSTANCE_BYTES;
+	err = stpvm_take(s, rs->bytes);
+	if (err) {
+		rs->bytes = 0;
+		strscpy(s->fail_text, "return probes need more memory than the session may have",
+			sizeof(s->fail_text));
+		return err;
+	}
 	rs->ret = kvcalloc(all, sizeof(*rs->ret), GFP_KERNEL_ACCOUNT);
 	rs->list = kvcalloc(all, sizeof(*rs->list), GFP_KERNEL_ACCOUNT);
 	if (!rs->ret || !rs->list)
@@ -247,6 +261,7 @@ static void return_release(struct stpvm_session *s)
 		raw_cpu_ptr(s->cpu)->stats[rs->ret[n].p->index].skipped_busy += missed;
 	}
 	fprobe_release(s, rs);
+	stpvm_give(s, rs->bytes);
 	kvfree(rs->list);
 	kvfree(rs->ret);
 	kfree(rs);

@@ -16,6 +16,9 @@
 /* shorter periods would leave the CPU to nothing else */
 #define SHORTEST_NS 20000
 
+/* hits per second that all timers of a user without rights may make together */
+#define OWN_RATE 20000u
+
 struct timer {
 	struct hrtimer t;
 	struct stpvm_probe *p;
@@ -47,6 +50,8 @@ static enum hrtimer_restart tick(struct hrtimer *h)
 		return HRTIMER_NORESTART;
 	if (regs && user_mode(regs))
 		hit.flags = VM_HIT_USER;
+	else if (!(t->p->session->caps & CAP_KERNEL_READ))
+		hit.regs = NULL; /* what the kernel has in its registers is not for everybody */
 	stpvm_hit(t->p, &hit);
 	hrtimer_forward_now(h, ns_to_ktime(next_period(t)));
 	return HRTIMER_RESTART;
@@ -56,6 +61,8 @@ static int timer_arm(struct stpvm_session *s)
 {
 	u32 n, all = stpvm_count(s, IM_K_TIMER, VIA_DEFAULT);
 	struct timers *ts;
+	u64 rate = 0;
+	int err;
 
 	if (!all)
 		return 0;
@@ -70,8 +77,17 @@ static int timer_arm(struct stpvm_session *s)
 		if (p->kind != IM_K_TIMER || p->via != VIA_DEFAULT)
 			continue;
 		if (p->im->arg <= 0 || p->im->arg2 < 0 || p->im->arg > KTIME_MAX / 4 ||
-		    p->im->arg2 > KTIME_MAX / 4)
-			return stpvm_refuse(s, p, -EINVAL, "timer period out of range");
+		    p->im->arg2 > KTIME_MAX / 4) {
+			err = stpvm_refuse(s, p, -EINVAL, "timer period out of range");
+			if (err)
+				return err;
+			continue;
+		}
+		rate += NSEC_PER_SEC /
+			max_t(u64, p->im->arg - min(p->im->arg, p->im->arg2), SHORTEST_NS);
+		if (s->own_only && rate > OWN_RATE)
+			return stpvm_refuse(s, p, -EPERM, "timers of this user fire too often")
+				       ?: -EPERM;
 		t->p = p;
 		t->period = p->im->arg;
 		t->random = p->im->arg2;

@@ -6,8 +6,8 @@
  * the overload guard, MAXERRORS and MAXSKIPPED. Nothing here sleeps, takes a
  * lock or calls what can be probed before `busy` is set.
  */
-#include <linux/hardirq.h>
 #include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/smp.h>
 #include <asm/msr.h>
 
@@ -105,12 +105,16 @@ static noinline void interval_ends(struct stpvm_session *s, struct stpvm_cpu *cp
 		stpvm_end(s, REC_EXIT_CALL);
 }
 
-/* Stacks of threads and of interrupts are aligned to their size. */
+/*
+ * Of the thread's stack only: those of interrupts, NMIs and debug exceptions are all
+ * but empty and lie anywhere. (in_nmi() would not tell: the breakpoint of a kprobe
+ * counts as NMI, on the stack of the thread.)
+ */
 static __always_inline bool stack_is_low(u32 need)
 {
-	unsigned long sp = (unsigned long)__builtin_frame_address(0);
+	unsigned long base = (unsigned long)task_stack_page(current);
 
-	return (sp & (THREAD_SIZE - 1)) < need;
+	return (unsigned long)__builtin_frame_address(0) - base < need;
 }
 
 /* a handler did not run to its end */
@@ -133,7 +137,7 @@ static noinline bool rare_checks(struct stpvm_probe *p, struct stpvm_probe_stats
 
 	if (!stpvm_live(s) || (s->own_only && !stpvm_own_task(s)))
 		return false;
-	if (stack_is_low(s->minstack) && !in_nmi()) {
+	if (stack_is_low(s->minstack)) {
 		st->skipped_stack++;
 		count_skip(s);
 		return false;

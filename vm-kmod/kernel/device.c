@@ -14,6 +14,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -38,7 +39,7 @@ static bool in_group(int gid)
  * CAP_* (image.h) of the caller. The file must have been opened by somebody
  * as powerful, so that a file handed to a privileged program gains nothing.
  */
-u32 stpvm_caller_caps(struct file *file)
+static u32 member_caps(struct file *file)
 {
 	bool member = in_group(gid_stapdev) || in_group(gid_stapsys) || in_group(gid_stapusr);
 
@@ -51,6 +52,18 @@ u32 stpvm_caller_caps(struct file *file)
 	if (in_group(gid_stapsys))
 		return CAP_KERNEL_READ | CAP_USER_READ | CAP_ALL_PROCS;
 	return CAP_USER_READ;
+}
+
+/* and what the machine allows anybody: a locked down kernel keeps its memory to itself */
+u32 stpvm_caller_caps(struct file *file)
+{
+	u32 caps = member_caps(file);
+
+	if (caps & CAP_GURU && security_locked_down(LOCKDOWN_DEV_MEM))
+		caps &= ~CAP_GURU;
+	if (caps & CAP_KERNEL_READ && security_locked_down(LOCKDOWN_KCORE))
+		caps &= ~CAP_KERNEL_READ;
+	return caps;
 }
 
 static int stpvm_open(struct inode *inode, struct file *file)

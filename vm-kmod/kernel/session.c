@@ -16,6 +16,8 @@
 
 #define IMAGE_LIMIT  (64u << 20)
 #define PROBES_LIMIT 65535u /* records name a probe in 16 bits */
+/* of MINSTACKSPACE: the deepest handler takes half of it, a fault of a read in it the rest */
+#define STACK_LEAST 2048u
 
 DEFINE_MUTEX(stpvm_load_lock);
 
@@ -29,6 +31,54 @@ struct stpvm_session *stpvm_session_new(void)
 	stpvm_wake_init(s);
 	s->owner = current_euid();
 	return s;
+}
+
+/* -- memory ------------------------------------------------------------------ */
+
+/* what all sessions have, and those of users without rights; under stpvm_load_lock */
+static u64 taken_all, taken_own;
+
+/*
+ * All sessions together may take half of the machine's memory, and those of users
+ * without rights an eighth: it belongs to no process, so nothing else bounds it.
+ */
+static u64 budget(const struct stpvm_session *s)
+{
+	u64 half = ((u64)totalram_pages() << PAGE_SHIFT) / 2;
+	u64 left = half - min(half, taken_all);
+
+	if (!(s->caps & CAP_ALL_PROCS))
+		left = min(left, half / 4 - min(half / 4, taken_own));
+	return left;
+}
+
+static void account(struct stpvm_session *s, s64 bytes)
+{
+	s->mem_taken += bytes;
+	taken_all += bytes;
+	if (!(s->caps & CAP_ALL_PROCS))
+		taken_own += bytes;
+}
+
+/* Memory that arming takes: whether there is room for it. */
+int stpvm_take(struct stpvm_session *s, u64 bytes)
+{
+	int err = -ENOMEM;
+
+	mutex_lock(&stpvm_load_lock);
+	if (bytes <= budget(s)) {
+		account(s, bytes);
+		err = 0;
+	}
+	mutex_unlock(&stpvm_load_lock);
+	return err;
+}
+
+void stpvm_give(struct stpvm_session *s, u64 bytes)
+{
+	mutex_lock(&stpvm_load_lock);
+	account(s, -(s64)bytes);
+	mutex_unlock(&stpvm_load_lock);
 }
 
 static void drop_machine(struct stpvm_session *s)
@@ -62,6 +112,7 @@ void stpvm_session_free(struct stpvm_session *s)
 	stpvm_disarm_all(s);
 	stpvm_wake_stop(s);
 	drop_machine(s);
+	stpvm_give(s, s->mem_taken);
 	mutex_unlock(&s->lock);
 	kfree(s);
 }
@@ -72,15 +123,19 @@ void stpvm_session_free(struct stpvm_session *s)
 static int new_probes(struct stpvm_session *s)
 {
 	u32 cpu, n;
+	u64 row = sizeof(*s->probe) + num_possible_cpus() * sizeof(struct stpvm_probe_stats);
 
 	s->nprobes = vm_nprobes(s->prog);
 	if (s->nprobes > PROBES_LIMIT)
 		return -E2BIG;
+	s->mem_session = s->nprobes * row;
+	if (s->mem_session > stpvm_budget)
+		return -ENOMEM;
+	stpvm_budget -= s->mem_session;
 	s->probe = kvcalloc(max(s->nprobes, 1u), sizeof(*s->probe), GFP_KERNEL_ACCOUNT);
 	s->cpu = alloc_percpu_gfp(struct stpvm_cpu, GFP_KERNEL_ACCOUNT);
 	if (!s->probe || !s->cpu)
 		return -ENOMEM;
-	s->mem_session = (u64)s->nprobes * sizeof(*s->probe);
 	for (n = 0; n < s->nprobes; n++) {
 		s->probe[n].session = s;
 		s->probe[n].im = vm_probe(s->prog, n);
@@ -97,7 +152,6 @@ static int new_probes(struct stpvm_session *s)
 		c->stats = kvcalloc(max(s->nprobes, 1u), sizeof(*c->stats), GFP_KERNEL_ACCOUNT);
 		if (!c->stats || !c->ctx)
 			return -ENOMEM;
-		s->mem_session += (u64)s->nprobes * sizeof(*c->stats);
 	}
 	return 0;
 }
@@ -108,32 +162,59 @@ static void set_limits(struct stpvm_session *s)
 	const struct im_limits *l = &vm_header(s->prog)->limits;
 
 	s->limits = l;
-	s->minstack = l->minstackspace;
+	s->minstack = max_t(u32, l->minstackspace, STACK_LEAST);
 	s->interval = l->overload_interval;
 	s->threshold = l->overload_threshold;
 	s->guard = !l->no_overload && !l->suppress_time;
 	s->count_busy = !l->interruptible;
 	s->unlimited = l->suppress_errors;
-	s->own_only = !(s->caps & CAP_ALL_PROCS);
 }
 
-/* half of the machine's memory, or what the image says, if that is less */
-static u64 budget(const struct im_limits *l)
-{
-	u64 most = ((u64)totalram_pages() << PAGE_SHIFT) / 2;
+/* what a user without rights may load: enough for any script that is typed in */
+#define IMAGE_OWN (1u << 20)
 
-	if (l && l->maxmemory)
-		most = min(most, (u64)l->maxmemory << 10);
-	return most;
+enum {
+#define LIMIT(field, name, dflt, lo, hi, doc) DEFAULT_##field = dflt,
+#include "../core/limits.def"
+#undef LIMIT
+};
+
+/*
+ * A user without rights gets the limits that everybody gets, or lower ones: raised,
+ * they let a handler hold a processor for as long as it likes. NULL, or which not.
+ */
+static const char *raised(const struct im_limits *l)
+{
+	if (l->maxaction > DEFAULT_maxaction || l->suppress_time)
+		return "MAXACTION";
+	if (l->maxaction_int > DEFAULT_maxaction_int)
+		return "MAXACTION_INTERRUPTIBLE";
+	if (l->maxstringlen > DEFAULT_maxstringlen)
+		return "MAXSTRINGLEN";
+	if (l->maxtrylock > DEFAULT_maxtrylock)
+		return "MAXTRYLOCK";
+	if (l->trylockdelay > DEFAULT_trylockdelay)
+		return "TRYLOCKDELAY";
+	if (!l->interruptible)
+		return "STP_INTERRUPTIBLE";
+	/* the share of a processor is what counts */
+	if (l->no_overload || l->overload_threshold > DEFAULT_overload_threshold ||
+	    l->overload_threshold > l->overload_interval / 2)
+		return "STP_OVERLOAD_THRESHOLD";
+	return NULL;
 }
 
 static int load_locked(struct stpvm_session *s, struct stpvm_load *req, const void *image)
 {
 	struct vm_refusal fault = {};
 	struct vm_figures figures = {};
+	u64 all = budget(s), cap;
+	const char *limit;
 	int err;
 
-	stpvm_budget = budget(NULL);
+	if (s->own_only && req->image_len > IMAGE_OWN)
+		return -E2BIG;
+	stpvm_budget = all;
 	err = vm_load(image, req->image_len, s->caps, &s->prog, &fault);
 	if (err) {
 		req->fault_rule = fault.rule;
@@ -143,7 +224,16 @@ static int load_locked(struct stpvm_session *s, struct stpvm_load *req, const vo
 		return err;
 	}
 	set_limits(s);
-	stpvm_budget = min(stpvm_budget, budget(s->limits));
+	limit = s->own_only ? raised(s->limits) : NULL;
+	if (limit) {
+		scnprintf(req->fault_text, sizeof(req->fault_text),
+			  "limit %s can't be raised by this user", limit);
+		return -EPERM;
+	}
+	all -= stpvm_budget;
+	if (s->limits->maxmemory)
+		stpvm_budget = min(stpvm_budget, (u64)s->limits->maxmemory << 10);
+	cap = stpvm_budget;
 	s->ncpus = nr_cpu_ids;
 	err = vm_new(s->prog, s->ncpus, s, &s->vm);
 	if (!err) {
@@ -159,6 +249,7 @@ static int load_locked(struct stpvm_session *s, struct stpvm_load *req, const vo
 				sizeof(req->fault_text));
 		return err;
 	}
+	account(s, all + cap - stpvm_budget);
 	vm_memory(s->vm, &figures);
 	req->mem_image = figures.image;
 	req->mem_globals = figures.globals;
@@ -194,6 +285,7 @@ int stpvm_session_load(struct stpvm_session *s, struct stpvm_load *req, u32 caps
 	if (s->state != STPVM_NEW)
 		goto unlock;
 	s->caps = caps;
+	s->own_only = !(caps & CAP_ALL_PROCS);
 	s->target = req->target;
 	s->loader_pid = req->loader_pid;
 	s->tz_west = req->tz_west;
@@ -201,14 +293,11 @@ int stpvm_session_load(struct stpvm_session *s, struct stpvm_load *req, u32 caps
 	s->watermark = req->watermark ?: PAGE_SIZE;
 	s->room_ms = req->room_ms ?: ROOM_DEFAULT;
 	s->wake_ms = clamp(req->wake_ms ?: 50u, 1u, 10000u);
-	err = stpvm_offsets_set(s, &req->offsets);
-	if (err)
-		goto unlock;
 	if (mutex_lock_killable(&stpvm_load_lock)) {
 		err = -EINTR;
 		goto unlock;
 	}
-	err = load_locked(s, req, image);
+	err = stpvm_offsets_set(s, &req->offsets) ?: load_locked(s, req, image);
 	mutex_unlock(&stpvm_load_lock);
 	if (err)
 		drop_machine(s);

@@ -36,7 +36,7 @@
  *   session.lock (mutex)    ioctls, mmap against LOAD, release. Held over
  *                           arming and disarming, which sleep.
  *   stpvm_load_lock (mutex) one LOAD at a time; owns the memory budget that
- *                           vmh_alloc charges.
+ *                           vmh_alloc charges, and what all sessions have taken.
  *   attach_perf.c: list_lock (mutex)   its list of counters.
  *   attach_procfs.c: list_lock (mutex) the names of sessions with files.
  *   attach_procfs.c: value.lock (mutex) of an open file; taken by who reads or
@@ -187,6 +187,7 @@ struct stpvm_session {
 	struct irq_work wake_work;
 	struct hrtimer wake_timer;
 	u64 mem_rings, mem_session;
+	u64 mem_taken; /* of what all sessions together may have */
 };
 
 /* -- session.c -- */
@@ -199,6 +200,9 @@ int stpvm_session_input(struct stpvm_session *s, struct stpvm_input *req);
 u32 stpvm_session_state(const struct stpvm_session *s);
 void stpvm_session_stats(struct stpvm_session *s, u32 probe, struct stpvm_probe_stats *out);
 extern struct mutex stpvm_load_lock;
+/* memory that arming takes and disarming gives back: -ENOMEM where it is too much */
+int stpvm_take(struct stpvm_session *s, u64 bytes);
+void stpvm_give(struct stpvm_session *s, u64 bytes);
 
 /* -- device.c -- */
 u32 stpvm_caller_caps(struct file *file);

@@ -41,7 +41,8 @@ struct stpvm_offsets {
 	__u32 file_path, path_dentry, path_mnt, dentry_parent, dentry_name, qstr_name;
 	__u32 vfsmount_root, mount_mnt, mount_parent, mount_mountpoint;
 	__u32 task_size; /* sizeof(struct task_struct): bound of the above */
-	__u32 reserved[4];
+	__u32 mm_flags;
+	__u32 reserved[3];
 };
 
 struct stpvm_load {

@@ -19,6 +19,7 @@
 #include <linux/pid.h>
 #include <linux/random.h>
 #include <linux/rcupdate.h>
+#include <linux/sched/coredump.h>
 #include <linux/sched/loadavg.h>
 #include <linux/sched/signal.h>
 #include <linux/timekeeping.h>
@@ -196,6 +197,7 @@ static const struct {
 	TASK(task_mm, mm),
 	MEMBER(signal_pids, signal_struct, pids),
 	MEMBER(mm_exe_file, mm_struct, exe_file),
+	MEMBER(mm_flags, mm_struct, flags),
 	MEMBER(cred_uid, cred, uid),
 	MEMBER(cred_euid, cred, euid),
 	MEMBER(cred_gid, cred, gid),
@@ -215,16 +217,25 @@ static const struct {
 	NONE(mount_mountpoint),
 };
 
+/*
+ * Offsets decide whose task is looked at and what is read of it, so they are
+ * taken only from callers who may read the kernel's memory anyway. One kernel,
+ * one answer: what the last of them said serves those who may not; before that,
+ * the headers of this build. Under stpvm_load_lock.
+ */
+static struct stpvm_offsets known;
+
 int stpvm_offsets_set(struct stpvm_session *s, const struct stpvm_offsets *from)
 {
+	bool trusted = s->caps & CAP_KERNEL_READ;
 	u32 n;
 
-	s->off = *from;
+	s->off = trusted ? *from : known;
 	for (n = 0; n < ARRAY_SIZE(members); n++) {
 		u32 *off = (u32 *)((u8 *)&s->off + members[n].at);
 
 		/* a request of zeroes is one without offsets */
-		if (*off == UNKNOWN || !from->task_size)
+		if (*off == UNKNOWN || !s->off.task_size)
 			*off = members[n].built;
 		else if (*off > members[n].bound - members[n].size)
 			return -EINVAL;
@@ -233,8 +244,11 @@ int stpvm_offsets_set(struct stpvm_session *s, const struct stpvm_offsets *from)
 	s->words[H_PID] = (u16)s->off.task_tgid;
 	s->words[H_TID] = (u16)s->off.task_pid;
 	s->words[H_CPU] = VM_WORD_CPU;
-	if (s->caps & CAP_ALL_PROCS)
+	/* a loader that looks up nothing says that it knows nothing */
+	if (trusted && from->task_size && from->task_mm != UNKNOWN) {
+		known = s->off;
 		WRITE_ONCE(mm_offset, s->off.task_mm);
+	}
 	return 0;
 }
 
@@ -273,13 +287,26 @@ static u32 pid_of(const struct stpvm_offsets *o, enum pid_type type)
 			o->pid_numbers + o->upid_nr);
 }
 
+/*
+ * May a user without rights look at the current task? As ptrace decides: all of
+ * its ids are his, and it may be dumped, which a program that had other rights
+ * when it was started, or had them and gave them up, may not.
+ */
 bool stpvm_own_task(const struct stpvm_session *s)
 {
-	u64 cred = task_ptr(s->off.task_cred);
+	struct {
+		u32 uid, gid, suid, sgid, euid, egid;
+	} id;
 	u32 owner = __kuid_val(s->owner);
+	u64 mm = task_ptr(s->off.task_mm), flags = read_ptr(mm, s->off.mm_flags);
 
-	return owner && read_u32(cred, s->off.cred_uid) == owner &&
-	       read_u32(cred, s->off.cred_euid) == owner;
+	BUILD_BUG_ON(offsetof(struct cred, egid) - offsetof(struct cred, uid) !=
+		     sizeof(id) - sizeof(id.egid));
+	if (!owner || (flags & MMF_DUMPABLE_MASK) != SUID_DUMP_USER ||
+	    vmh_read_kernel(&id, task_ptr(s->off.task_cred) + s->off.cred_uid, sizeof(id)))
+		return false;
+	return id.uid == owner && id.suid == owner && id.euid == owner && id.sgid == id.gid &&
+	       id.egid == id.gid;
 }
 
 static s64 caller_of(const struct vm_hit *hit)

@@ -42,6 +42,7 @@ pub struct Offsets {
     pub mount_mountpoint: u32,
     /// Bytes of `struct task_struct`: no offset into it is higher.
     pub task_size: u32,
+    pub mm_flags: u32,
 }
 
 /// Takes the offsets from the kernel's BTF.
@@ -78,6 +79,7 @@ pub fn module_offsets(btf: &Btf) -> Offsets {
         mount_parent: at("mount", &["mnt_parent"]),
         mount_mountpoint: at("mount", &["mnt_mountpoint"]),
         task_size: u32::try_from(task_size).unwrap_or(0),
+        mm_flags: at("mm_struct", &["flags"]),
     }
 }
 

@@ -71,7 +71,7 @@ impl Device {
         // [`DeviceSession::beside`] reads while handlers wait, and our death ends them.
         req.room_ms = u32::MAX;
         (req.tz_west, req.tz_name) = time_zone();
-        req.offsets = uapi::Offsets { known: offsets, reserved: [u32::MAX; 4] };
+        req.offsets = uapi::Offsets { known: offsets, reserved: [u32::MAX; 3] };
         // SAFETY: `image` is readable for `image_len` bytes; the ioctl fills the results.
         if unsafe { libc::ioctl(self.file.as_raw_fd(), uapi::IOC_LOAD, &mut req) } != 0 {
             return Err(refused(&req, io::Error::last_os_error()));

@@ -26,7 +26,7 @@ pub struct Info {
 #[derive(Clone, Copy)]
 pub struct Offsets {
     pub known: KernelOffsets,
-    pub reserved: [u32; 4],
+    pub reserved: [u32; 3],
 }
 
 /// `struct stpvm_load`

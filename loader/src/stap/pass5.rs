@@ -354,5 +354,6 @@ fn nothing_known() -> Offsets {
         mount_parent: UNKNOWN,
         mount_mountpoint: UNKNOWN,
         task_size: 0,
+        mm_flags: UNKNOWN,
     }
 }

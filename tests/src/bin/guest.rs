@@ -13,7 +13,7 @@ use stp_tests::guest::{Case, Ending, Guest, Series};
 /// Without a command there is a shell. Output comes as it is printed; the exit status is the command's.
 #[derive(Parser)]
 struct Options {
-    /// Kernel series: 6.1 or 6.12
+    /// Kernel series: 6.1 or 6.12; debug: what scripts/debug-kernel has made
     #[arg(short, long, default_value = "6.1")]
     kernel: String,
     /// A file of shell commands to run
@@ -34,9 +34,9 @@ struct Options {
     /// Processors
     #[arg(long, default_value_t = 2)]
     smp: u32,
-    /// Memory in MiB
-    #[arg(long, default_value_t = 768)]
-    memory: u32,
+    /// Memory in MiB (default: 768, or what the kernel needs)
+    #[arg(long)]
+    memory: Option<u32>,
     /// One nanosecond is one instruction (implies one processor)
     #[arg(long)]
     icount: bool,
@@ -62,9 +62,9 @@ fn run() -> Result<ExitCode> {
     let options = Options::parse();
     let mut guest = Guest::new(Series::find(&options.kernel)?);
     guest.machine.cpus = options.smp;
-    guest.machine.memory_mib = options.memory;
+    guest.machine.memory_mib = options.memory.unwrap_or(guest.machine.memory_mib);
     guest.machine.count_instructions = options.icount;
-    guest.machine.boot_limit = Duration::from_secs(120);
+    guest.machine.boot_limit = guest.machine.boot_limit.max(Duration::from_secs(120));
     if options.no_module {
         guest = guest.without_loading();
     }

@@ -22,8 +22,19 @@ pub const SERIES: [Series; 2] = [
     Series { name: "6.12", image: "linux-image-6.12-cloud-amd64", headers: "linux-headers-6.12-cloud-amd64" },
 ];
 
+/// A kernel that checks itself (KASAN, lockdep ...), as `scripts/debug-kernel` leaves it.
+const DEBUG: Series = Series { name: "debug", image: "", headers: "" };
+
 impl Series {
+    /// Everything takes many times as long there, and more memory.
+    pub fn is_debug(self) -> bool {
+        self == DEBUG
+    }
+
     pub fn find(name: &str) -> Result<Series> {
+        if name == DEBUG.name {
+            return Ok(DEBUG);
+        }
         let known = || SERIES.map(|s| s.name).join(", ");
         SERIES
             .into_iter()
@@ -56,6 +67,9 @@ pub struct Kernel {
 impl Kernel {
     /// The newest kernel of the series, fetched where it is missing.
     pub fn get(series: Series) -> Result<Kernel> {
+        if series.is_debug() {
+            return debug_kernel();
+        }
         let wanted = release_of(series.image, "linux-image-");
         if let Ok(release) = &wanted {
             if let Some(kernel) = present(series, release) {
@@ -126,6 +140,22 @@ fn present(series: Series, release: &str) -> Option<Kernel> {
             modules,
             headers: headers.clone(),
         })
+    })
+}
+
+/// What `scripts/debug-kernel` has built: drivers are built in, so there are no module files.
+fn debug_kernel() -> Result<Kernel> {
+    let headers = build_dir().join("debug-kernel/obj");
+    let image = headers.join("arch/x86/boot/bzImage");
+    let release = fs::read_to_string(headers.join("include/config/kernel.release")).unwrap_or_default();
+    ensure!(image.exists() && !release.is_empty(), "no debug kernel is here: scripts/debug-kernel makes it");
+    Ok(Kernel {
+        series: DEBUG,
+        release: release.trim().to_string(),
+        image,
+        config: headers.join(".config"),
+        modules: headers.join("no-modules"),
+        headers,
     })
 }
 

@@ -129,9 +129,17 @@ pub struct Guest {
 impl Guest {
     /// A guest with the module loaded and `stap` installed.
     pub fn new(series: Series) -> Guest {
+        let mut machine = Machine::default();
+        if series.is_debug() {
+            machine.memory_mib = 3072;
+            machine.boot_limit *= 8;
+            machine.patience *= 8;
+            // the firmware's routing of interrupts is code of its own, and runs into its timeout
+            machine.append = "noapic acpi=noirq";
+        }
         Guest {
             series,
-            machine: Machine::default(),
+            machine,
             cases: Vec::new(),
             files: Vec::new(),
             texts: Vec::new(),

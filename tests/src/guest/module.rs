@@ -12,8 +12,11 @@ pub fn kernel_module(kernel: &Kernel) -> Result<Option<PathBuf>> {
     if !root().join("vm-kmod/core/interp.c").exists() {
         return Ok(None);
     }
-    let out =
-        Command::new(root().join("scripts/kmod")).arg(&kernel.release).output().context("scripts/kmod")?;
+    let out = Command::new(root().join("scripts/kmod"))
+        .arg(&kernel.release)
+        .arg(&kernel.headers)
+        .output()
+        .context("scripts/kmod")?;
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     Ok(Some(PathBuf::from(String::from_utf8_lossy(&out.stdout).trim())))
 }

@@ -20,6 +20,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// One guest nanosecond is one guest instruction; implies one CPU.
     pub count_instructions: bool,
+    /// More for the kernel's command line.
+    pub append: &'static str,
     /// From power-on to the first case, in host time.
     pub boot_limit: Duration,
     /// Over the guest's own limit of a case: it has to notice, kill and tell.
@@ -32,6 +34,7 @@ impl Default for Machine {
             cpus: 2,
             memory_mib: 768,
             count_instructions: false,
+            append: "",
             boot_limit: Duration::from_secs(90),
             patience: Duration::from_secs(30),
         }
@@ -73,7 +76,7 @@ impl Files {
 
 const TICK: Duration = Duration::from_millis(15);
 
-fn command(machine: &Machine, kernel: &Path, initramfs: &Path, extra: &str) -> Command {
+fn command(machine: &Machine, kernel: &Path, initramfs: &Path) -> Command {
     let mut c = Command::new("qemu-system-x86_64");
     // all of the emulated CPU but 5-level paging, which only slows emulation
     c.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-cpu", "max,la57=off"]);
@@ -87,14 +90,15 @@ fn command(machine: &Machine, kernel: &Path, initramfs: &Path, extra: &str) -> C
     // On a busy host emulated timers are late: the kernel would take them for broken, and panic.
     let timers = "tsc=reliable no_timer_check";
     c.arg("-append").arg(format!(
-        "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 unknown_nmi_panic {timers} quiet {extra}"
+        "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 unknown_nmi_panic {timers} quiet {}",
+        machine.append
     ));
     c
 }
 
 /// A person's session: the console on this terminal. Returns when the guest ends.
 pub fn interactive(machine: &Machine, kernel: &Path, initramfs: &Path) -> Result<()> {
-    let mut c = command(machine, kernel, initramfs, "");
+    let mut c = command(machine, kernel, initramfs);
     c.args(["-serial", "mon:stdio"]);
     c.status().context("qemu-system-x86_64 (package qemu-system-x86)")?;
     Ok(())
@@ -113,7 +117,7 @@ pub fn run(
         fs::write(f, b"")?;
     }
     let _ = fs::remove_file(&files.monitor);
-    let mut c = command(machine, kernel, initramfs, "");
+    let mut c = command(machine, kernel, initramfs);
     c.arg("-serial").arg(format!("file:{}", files.console.display()));
     c.arg("-monitor").arg(format!("unix:{},server=on,wait=off", files.monitor.display()));
     c.args(["-device", "virtio-serial-pci"]);

@@ -19,6 +19,8 @@ int load(struct session *s, struct image *im)
 				       .image = (unsigned long)im->flat,
 				       .target = 17,
 				       .loader_pid = getpid(),
+				       .offsets = s->load.offsets,
+				       .ring_data = s->load.ring_data,
 				       .room_ms = s->load.room_ms };
 	if (ioctl(s->fd, STPVM_IOC_LOAD, &s->load))
 		return -errno;

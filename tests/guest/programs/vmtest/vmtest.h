@@ -111,7 +111,7 @@ struct im_probe probe_at(struct image *im, u32 fn, const struct place *at);
 struct image *counter(u64 hash, const struct place *at, u32 cls);
 struct image *printer(u64 hash, const struct place *at);
 
-/* -- cases.c, storms.c ----------------------------------------------------------- */
+/* -- cases.c, users.c, storms.c ----------------------------------------------------------- */
 
 void case_order(char **argv);
 void case_count(char **argv);
@@ -128,5 +128,8 @@ void case_hold(char **argv);
 void case_storm(char **argv);
 void case_fuzz(char **argv);
 void case_endless(char **argv);
+void case_own(char **argv);
+void case_many(char **argv);
+void case_compat(char **argv);
 
 #endif
