@@ -99,7 +99,7 @@ pub fn checks() -> Vec<Check> {
              global user, wrong, idle, deep\n\
              probe timer.profile {\n\
              if (user_mode()) { user++; if (backtrace() != \"\" || stack(0)) wrong++ }\n\
-             else { if (isinstr(sprint_backtrace(), \"do_idle+0x\")) idle++; if (!stack(1)) wrong++ } }\n\
+             else { if (isinstr(sprint_backtrace(), \"do_idle+0x\")) idle++; if (!stack(0)) wrong++ } }\n\
              probe kernel.function(\"hrtimer_interrupt\") {\n\
              s = sprint_backtrace(); at = strpos(s, \"asm_sysvec_apic_timer_interrupt+0x\")\n\
              if (at > 0 && strpos(s, \"do_idle+0x\") > at && substr(s, 0, 22) == \"hrtimer_interrupt+0x0 \") deep++ }\n\
@@ -172,7 +172,7 @@ pub fn checks() -> Vec<Check> {
                     let line = out.lines().find(|l| l.starts_with(key)).unwrap_or("").to_string();
                     line.split_whitespace().filter(|w| w.starts_with("0xffffffff") && w.len() == 18).count()
                 };
-                match (words("text100") == names(o, "now100").len(), words("text10")) {
+                match (words("text100 ") == names(o, "now100").len(), words("text10 ")) {
                     (true, 10) => has(o, "length 511\n"),
                     _ => Err("a stack in a printf is not whole".into()),
                 }
