@@ -9,8 +9,14 @@ const LOAD: &str = "rmmod stp_test 2>/dev/null; insmod /modules/stp_test.ko || f
     export SYSTEMTAP_DEBUGINFO_PATH=/modules\n";
 
 /// From a write of a task down to the module.
-const BELOW: [&str; 6] =
-    ["stp_write", "proc_reg_write", "vfs_write", "ksys_write", "do_syscall_64", "entry_SYSCALL_64_after_hwframe"];
+const BELOW: [&str; 6] = [
+    "stp_write",
+    "proc_reg_write",
+    "vfs_write",
+    "ksys_write",
+    "do_syscall_64",
+    "entry_SYSCALL_64_after_hwframe",
+];
 
 /// Names in the lines between the line `from` and the next one that is none of a stack.
 fn names(o: &Outcome, from: &str) -> Vec<String> {
@@ -73,7 +79,7 @@ pub fn checks() -> Vec<Check> {
              probe begin { println(\"armed\") }\n\
              probe kernel.trace(\"sched_process_fork\") { println(\"event\"); print_backtrace(); exit() }\nEND\n\
              sed 's/event/second/; s/exit()//' one.stp >two.stp; sed 1d one.stp >>two.stp\n\
-             for f in one two; do stap $f.stp >out 2>err & await out armed\n\
+             for f in one two; do rm -f out; stap $f.stp >out 2>err & await out armed\n\
              /bin/true; /bin/true; wait $! || { cat err >&2; exit 1; }; sed \"s/event/$f/\" out; done",
             |o| {
                 ok(o)?;
@@ -93,7 +99,7 @@ pub fn checks() -> Vec<Check> {
              global user, wrong, idle, deep\n\
              probe timer.profile {\n\
              if (user_mode()) { user++; if (backtrace() != \"\" || stack(0)) wrong++ }\n\
-             else { if (isinstr(sprint_backtrace(), \"do_idle+0x\")) idle++; if (!stack(1)) wrong++ } }\n\
+             else { if (isinstr(sprint_backtrace(), \"do_idle+0x\")) idle++; if (!stack(0)) wrong++ } }\n\
              probe kernel.function(\"hrtimer_interrupt\") {\n\
              s = sprint_backtrace(); at = strpos(s, \"asm_sysvec_apic_timer_interrupt+0x\")\n\
              if (at > 0 && strpos(s, \"do_idle+0x\") > at && substr(s, 0, 22) == \"hrtimer_interrupt+0x0 \") deep++ }\n\
@@ -144,7 +150,7 @@ pub fn checks() -> Vec<Check> {
                  printf(\"length %d\\n\", strlen(s)); println(\"now\"); print_backtrace(); exit() }}\n\
                  probe end {{ foreach (s in seen) {{ println(\"kept\"); print_stack(seen[s]); printf(\"text %s\\n\", s) }} }}\n\
                  END\n\
-                 for most in 100 10; do stap -DMAXBACKTRACE=$most deep.stp >out & await out armed\n\
+                 for most in 100 10; do rm -f out; stap -DMAXBACKTRACE=$most deep.stp >out & await out armed\n\
                  echo 1060 >/proc/stp_test; wait $!; sed \"s/now/now$most/; s/kept/kept$most/; s/text/text$most/\" out; done"
             ),
             |o| {
@@ -166,7 +172,7 @@ pub fn checks() -> Vec<Check> {
                     let line = out.lines().find(|l| l.starts_with(key)).unwrap_or("").to_string();
                     line.split_whitespace().filter(|w| w.starts_with("0xffffffff") && w.len() == 18).count()
                 };
-                match (words("text100") == names(o, "now100").len(), words("text10")) {
+                match (words("text100 ") == names(o, "now100").len(), words("text10 ")) {
                     (true, 10) => has(o, "length 511\n"),
                     _ => Err("a stack in a printf is not whole".into()),
                 }

@@ -8,18 +8,18 @@
 #include "hist.h"
 #include "stack.h"
 
-#define RA r[I_A(i)]
-#define RB r[I_B(i)]
-#define RC r[I_C(i)]
-#define SA (&s[I_A(i)])
-#define SB (&s[I_B(i)])
-#define SC (&s[I_C(i)])
-/* operands as text, where they are stacks */
-#define TA     text_of(c, SA, 0)
-#define TB     text_of(c, SB, 1)
-#define TC     text_of(c, SC, 2)
+#define RA     r[I_A(i)]
+#define RB     r[I_B(i)]
+#define RC     r[I_C(i)]
+#define SA     (&s[I_A(i)])
+#define SB     (&s[I_B(i)])
+#define SC     (&s[I_C(i)])
 #define IMM    ((s64)I_IMM(i))
 #define GLOBAL (&c->global[I_IMM(i)])
+/* operands as text, where they are stacks */
+#define TA text_of(c, SA, 0)
+#define TB text_of(c, SB, 1)
+#define TC text_of(c, SC, 2)
 
 static notrace struct vm_aggslot *agg(struct vm_ctx *c, u32 n)
 {

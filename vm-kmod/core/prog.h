@@ -26,10 +26,10 @@ struct vm_need {
 #define FMT_STRINGS 2
 
 /* uses: what memory vm_new has to take */
-#define USE_HIST  1u /* aggregate slots need buckets */
-#define USE_SPEC  2u /* speculation buffers */
-#define USE_REGEX 4u /* match state */
-#define USE_TOKEN 8u /* tokenize() */
+#define USE_HIST  1u  /* aggregate slots need buckets */
+#define USE_SPEC  2u  /* speculation buffers */
+#define USE_REGEX 4u  /* match state */
+#define USE_TOKEN 8u  /* tokenize() */
 #define USE_STACK 16u /* backtrace() and its kin */
 
 struct vm_prog {

@@ -71,7 +71,7 @@ static notrace u32 frames(struct vm_ctx *c)
 		room = (c->vm->strcap - STACK_HEAD) / 4;
 		memcpy(c->stack, "\1\0K", STACK_HEAD);
 		c->stack_len = STACK_HEAD + 4 * vmh_stack(c, c->hit, (u8 *)c->stack + STACK_HEAD,
-							 most < room ? most : room);
+							  most < room ? most : room);
 	}
 	return (c->stack_len - STACK_HEAD) / 4;
 }

@@ -36,7 +36,8 @@ static const struct {
 	{ REG_AT(bp), true },	{ REG_AT(sp), true },	{ REG_AT(r8), true },
 	{ REG_AT(r9), true },	{ REG_AT(r10), false }, { REG_AT(r11), false },
 	{ REG_AT(r12), false }, { REG_AT(r13), false }, { REG_AT(r14), false },
-	{ REG_AT(r15), false }, { REG_AT(ip), true },
+	{ REG_AT(r15), false }, { REG_AT(ip), true },	{ REG_AT(flags), false },
+	{ REG_AT(ss), false },	{ REG_AT(cs), false }, /* 17 to 19: ours, as helpers.def says */
 };
 
 int stpvm_dwarf_reg(u32 reg, bool partial)

@@ -61,7 +61,7 @@ u32 vmh_stack(struct vm_ctx *c, const struct vm_hit *hit, u8 *to, u32 most)
 			add(&f, hit->addr); /* that is left; the registers are its caller's */
 		else if (hit->addr)
 			regs->ip = hit->addr; /* kprobes see the byte behind */
-		add(&f, regs->ip); /* which the walk leaves out */
+		add(&f, regs->ip);	      /* which the walk leaves out */
 	}
 	ours = !regs;
 	for (unwind_start(&state, current, regs, NULL); !unwind_done(&state);

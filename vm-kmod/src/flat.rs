@@ -246,6 +246,8 @@ pub const P_INTERRUPTIBLE: u16 = 1;
 pub const P_RETURN: u16 = 2;
 pub const P_OPTIONAL: u16 = 4;
 pub const P_ENTRY_ARGS: u16 = 8;
+/// `arg` of a function's entry: every machine register is needed.
+pub const AT_REGS: i64 = 1;
 pub const P_MAXINT: u16 = 16;
 /// In `arg2` of [`kind::PERF`]: `arg` is samples per second.
 pub const PERF_FREQ: i64 = 1 << 32;

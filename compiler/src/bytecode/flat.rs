@@ -10,7 +10,7 @@ use super::signature::format_window;
 use crate::types::hir::Place;
 use std::collections::HashMap;
 use stp_vm::flat::{self, Section, SECTIONS};
-use stp_vm::isa::{Op, ISA_HASH};
+use stp_vm::isa::{Helper, Op, ISA_HASH};
 
 /// Where a probe is on the machine that will run it; fields as `im_kind` says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -201,6 +201,9 @@ impl<'a> Flattener<'a> {
         if matches!(p.at, Place::Return { .. }) && self.reads_arguments(p.function) {
             flags |= flat::P_ENTRY_ARGS;
         }
+        // ftrace keeps the registers of arguments only
+        let every = at.kind == flat::kind::FENTRY && at.arg == 0 && self.reads_registers(p.function);
+        let arg = if every { flat::AT_REGS } else { at.arg };
         let name = self.string(at.name.as_bytes());
         let (pp, pn) = (self.name(&p.pp), self.name(&p.pn));
         self.put(
@@ -210,7 +213,7 @@ impl<'a> Flattener<'a> {
                 kind: at.kind,
                 flags,
                 addr: at.addr,
-                arg: at.arg,
+                arg,
                 arg2: at.arg2,
                 name,
                 pp,
@@ -234,6 +237,25 @@ impl<'a> Flattener<'a> {
             .enumerate()
             .filter(|(n, f)| *n == handler as usize || !f.handler)
             .any(|(_, f)| f.code.iter().any(|word| *word as u8 == arg))
+    }
+
+    /// Whether the handler, or a function that it calls, asks for machine registers by number.
+    fn reads_registers(&self, handler: u32) -> bool {
+        let mut seen = vec![handler as usize];
+        let mut next = 0;
+        while let Some(f) = seen.get(next).and_then(|n| self.image.functions.get(*n)) {
+            next += 1;
+            for word in &f.code {
+                let (op, imm) = (*word as u8, (*word >> 32) as usize);
+                if op == Op::Helpi as u8 && imm == Helper::Register as usize {
+                    return true;
+                }
+                if op == Op::Call as u8 && !seen.contains(&imm) {
+                    seen.push(imm);
+                }
+            }
+        }
+        false
     }
 
     fn check<E>(&self) -> Result<(), FlatError<E>> {
