@@ -58,6 +58,12 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, include_str!("scripts/calls.expected")),
         ),
         Check::new(
+            "system calls that only 32-bit tasks make are shown with their arguments",
+            "stap -DSTP_NO_OVERLOAD -c narrow /scripts/narrow.stp >out || exit\n\
+             sed -E 's/0x[0-9a-f]{6,}/ADDR/g' out",
+            |o| prints(o, include_str!("scripts/narrow.expected")),
+        ),
+        Check::new(
             "arguments of a function can be changed with -g",
             "cat >short.stp <<'END'\n\
              global calls\n\
