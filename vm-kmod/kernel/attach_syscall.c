@@ -48,7 +48,6 @@ static __always_inline void dispatch(struct syscalls *sc, struct pt_regs *regs, 
 	hit.nargs = NREGS;
 	hit.flags = (leave ? VM_HIT_RETURN : 0) | (narrow ? VM_HIT_COMPAT : 0);
 	hit.sysnr = nr;
-	hit.host = NULL;
 	for (; *order != END; order++)
 		stpvm_hit(&s->probe[*order], &hit);
 }

@@ -42,7 +42,6 @@ static __always_inline void event(struct trace *t, const u64 *args)
 	hit.nargs = t->p->im->arg;
 	hit.flags = 0;
 	hit.sysnr = -1;
-	hit.host = NULL;
 	stpvm_hit(t->p, &hit);
 }
 
