@@ -161,12 +161,12 @@ static inline notrace void add_global(struct vm_ctx *c, struct vm_global *g, s64
 }
 
 /* 0, or -1 and a read fault */
-static vm_noinline notrace int load_memory(struct vm_ctx *c, u64 addr, u32 how, s64 *out)
+static vm_inline notrace int load_memory(struct vm_ctx *c, u64 addr, u32 how, s64 *out)
 {
 	u32 size = how & 15, drop = 64 - 8 * size;
-	u64 v = 0;
+	u64 v;
 
-	if (vmh_read_kernel(&v, addr, size))
+	if (unlikely(vm_read_word(addr, size, &v)))
 		return vm_raise(c, E_READ, (s64)addr);
 	*out = how & 16 ? (s64)(v << drop) >> drop : (s64)v;
 	return 0;
@@ -246,6 +246,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		vmbreak;
 	vmcase(GSET)
 		set_global(c, GLOBAL, RA);
+		vmexpect(RET);
 		vmbreak;
 	vmcase(GADD)
 		add_global(c, GLOBAL, RA);
@@ -303,15 +304,16 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 		vmbreak;
 	vmcase(HELPI)
 		n = words[I_IMM(i)];
-		if (n > VM_WORD_CPU)
+		if (n > VM_WORD_TASK)
 			RA = vm_task_word(n);
 		else if (n)
-			RA = c->h.cpu;
+			RA = n == VM_WORD_CPU ? (s64)c->h.cpu : (s64)vm_task();
 		else if (unlikely(help_int(c, (u32)I_IMM(i), &RB, &s[I_C(i)], &RA)))
 			goto raised;
 		vmexpect(HELPI);
 		vmexpect(PRINT);
 		vmexpect(MADDI);
+		vmexpect(LDM);
 		vmbreak;
 	vmcase(HELPS)
 		if (unlikely(help_str(c, (u32)I_IMM(i), &RB, &s[I_C(i)], SA)))
@@ -366,6 +368,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	vmcase(LDM)
 		if (unlikely(load_memory(c, (u64)RB + (u64)IMM, I_C(i), &RA)))
 			goto raised;
+		vmexpect(LDM);
 		vmbreak;
 	vmcold
 		c->budget = budget;

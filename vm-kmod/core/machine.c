@@ -112,6 +112,7 @@ static int new_ctx(struct vm *vm, u32 cpu, u32 cells)
 		return -ENOMEM;
 	vm->cpu[cpu] = c;
 	c->h.host = vm->host;
+	c->probe_nr = NO_PROBE;
 	c->words = no_words;
 	c->awake = &nobody;
 	c->vm = vm;

@@ -65,6 +65,7 @@ struct vm_ring {
 	u64 head, size, lost;
 	u64 tail; /* the reader's, as last seen */
 	u64 end;  /* how far head may go by that */
+	u64 half; /* of size: the longest record */
 	u32 open; /* bytes of the record being written */
 };
 
@@ -91,6 +92,8 @@ struct vm_plan {
 	s64 add;
 };
 
+#define NO_PROBE 0xffffu
+
 struct vm_ctx {
 	struct vm_ctx_head h;
 	struct vm_lock lock; /* of this CPU's cells */
@@ -104,7 +107,7 @@ struct vm_ctx {
 	u8 *cells;
 	const struct vm_hit *hit;
 	const struct im_probe *probe;
-	u32 probe_nr;
+	u32 probe_nr; /* NO_PROBE: none runs */
 	const struct vm_plan *plan;
 	u32 depth;
 	bool held;    /* the lock set is */

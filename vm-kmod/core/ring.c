@@ -16,6 +16,7 @@ static void init_one(struct vm_ring *g, struct ring_head *shared, u8 *data, u64 
 	g->head = 0;
 	g->tail = 0;
 	g->end = size;
+	g->half = size / 2;
 	g->size = size;
 	g->lost = 0;
 	shared->size = size;
@@ -58,7 +59,7 @@ vm_noinline notrace bool ring_make_room(struct vm_ctx *c, u32 ring, u64 len)
 	if (!g->size)
 		return false;
 	ring_look(g);
-	while (len <= g->size / 2) {
+	while (len <= g->half) {
 		if (g->end - g->head >= need) {
 			if (need != len)
 				wrap(g, rest);
@@ -70,7 +71,7 @@ vm_noinline notrace bool ring_make_room(struct vm_ctx *c, u32 ring, u64 len)
 	}
 	g->lost++;
 	__atomic_store_n(&g->shared->lost, g->lost, __ATOMIC_RELAXED);
-	if (ring == RING_DATA && c->probe)
+	if (ring == RING_DATA && c->probe_nr != NO_PROBE)
 		vmh_lost(c, c->probe_nr);
 	return false;
 }
@@ -143,15 +144,14 @@ notrace void vm_emit_exit(struct vm_ctx *c, u32 reason)
 	vm_commit(c, RING_CTL);
 }
 
-/* `probe` is 0xffff where it is about none */
 static void control(struct vm_ctx *c, u16 type, u32 probe, const void *body, u32 len)
 {
-	const struct im_probe *running = c->probe;
+	u32 running = c->probe_nr;
 	struct rec *r;
 
-	c->probe = NULL; /* the host's, whatever runs */
+	c->probe_nr = NO_PROBE; /* the host's, whatever runs */
 	r = vm_reserve(c, RING_CTL, type, len);
-	c->probe = running;
+	c->probe_nr = running;
 	if (!r)
 		return;
 	r->probe = (u16)probe;
@@ -161,7 +161,7 @@ static void control(struct vm_ctx *c, u16 type, u32 probe, const void *body, u32
 
 void vm_control(struct vm *vm, u32 cpu, u16 type, const void *body, u32 len)
 {
-	control(vm->cpu[cpu], type, 0xffff, body, len);
+	control(vm->cpu[cpu], type, NO_PROBE, body, len);
 }
 
 void vm_note(struct vm *vm, u32 cpu, u32 probe, u32 code, u32 arg)

@@ -33,7 +33,7 @@ static vm_inline notrace struct rec *ring_reserve(struct vm_ctx *c, u32 ring, u1
 	struct rec *r;
 
 	/* what is longer than half a ring may never fit: it is lost even if it does */
-	if (unlikely(g->head + len > g->end || len > rest || len > g->size / 2)) {
+	if (unlikely(g->head + len > g->end || len > rest || len > g->half)) {
 		if (!ring_make_room(c, ring, len))
 			return NULL;
 		at = g->head & (g->size - 1);
@@ -41,7 +41,7 @@ static vm_inline notrace struct rec *ring_reserve(struct vm_ctx *c, u32 ring, u1
 	r = (struct rec *)(g->data + at);
 	r->len = len;
 	r->type = type;
-	r->probe = c->probe ? (u16)c->probe_nr : 0xffff;
+	r->probe = (u16)c->probe_nr;
 	r->seq = __atomic_add_fetch(&c->vm->seq, 1, __ATOMIC_RELAXED);
 	g->open = len; /* the loader could change r->len */
 	return r;

@@ -114,10 +114,11 @@ static inline u32 vm_ctx_cpu(const struct vm_ctx *c)
 	return ((const struct vm_ctx_head *)c)->cpu;
 }
 
-/* Facts that are had without a call: by helper id, VM_WORD_CPU or where in the
+/* Facts that are had without a call: by helper id, VM_WORD_CPU, VM_WORD_TASK or where in the
  * current task a 32-bit word holds it (platform.h); 0: ask vmh_fact. The host
  * keeps the table as long as the machine. */
-#define VM_WORD_CPU 1
+#define VM_WORD_CPU  1
+#define VM_WORD_TASK 2
 void vm_set_words(struct vm *vm, const u16 *words);
 /* While *awake is not 0 the reader will look by itself: vmh_wake is not called
  * for a data record as long as less than `watermark` bytes wait. */

@@ -244,6 +244,7 @@ int stpvm_offsets_set(struct stpvm_session *s, const struct stpvm_offsets *from)
 	s->words[H_PID] = (u16)s->off.task_tgid;
 	s->words[H_TID] = (u16)s->off.task_pid;
 	s->words[H_CPU] = VM_WORD_CPU;
+	s->words[H_TASK_CURRENT] = VM_WORD_TASK;
 	/* a loader that looks up nothing says that it knows nothing */
 	if (trusted && from->task_size && from->task_mm != UNKNOWN) {
 		known = s->off;
@@ -347,8 +348,6 @@ s64 vmh_fact(struct vm_ctx *c, u32 helper, const struct vm_hit *hit)
 		return read_u32(task_ptr(o->task_cred), o->cred_gid);
 	case H_EGID:
 		return read_u32(task_ptr(o->task_cred), o->cred_egid);
-	case H_TASK_CURRENT:
-		return (s64)(unsigned long)current;
 	case H_TARGET:
 		return s->target;
 	case H_STP_PID:

@@ -5,7 +5,7 @@
 mod common;
 use common::{exercise, help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
 use std::time::Instant;
-use stp_vm::flat::{FmtItem, Header, Iter};
+use stp_vm::flat::{Dfa, FmtItem, Header, Iter};
 use stp_vm::isa::{flag, Field, Helper, Imm, Insn, Op, Ret, HELPERS, LIMITS, OPS, RULES};
 use stp_vm::Machine;
 
@@ -106,7 +106,61 @@ fn tables(r: &mut Rng) -> Image {
             ..Iter::default()
         });
     }
+    for _ in 0..3 {
+        let w = regex(r);
+        im.dfas.push(Dfa { first: im.dfadata.len() as u32, count: w.len() as u32, ..Dfa::default() });
+        im.dfadata.extend(w);
+    }
     im
+}
+
+/// A table of a random tagged DFA (`core/regex.h` draws it) that the machine takes.
+fn regex(r: &mut Rng) -> Vec<u32> {
+    const NONE: u32 = !0;
+    loop {
+        let tags = *r.pick(&[0, 2, 4]);
+        let (states, classes) = (1 + r.below(5), 1 + r.below(3));
+        let items: Vec<u32> = (0..states).map(|_| 1 + r.below(3) as u32).collect();
+        let start = r.below(states);
+        let most = items.iter().copied().max().unwrap_or(0);
+        let mut w = vec![states as u32, classes as u32, tags, start as u32, most, 0];
+        for _ in 0..64 {
+            w.push(u32::from_le_bytes(std::array::from_fn(|_| r.below(classes) as u8)));
+        }
+        for n in &items {
+            w.push(*n);
+            for often in [4, 2] {
+                w.push(if r.one_in(often) { r.below(u64::from(*n)) as u32 } else { NONE });
+                w.push(r.below(1 << tags) as u32);
+            }
+        }
+        let table = w.len();
+        w.extend(vec![0; (states * classes) as usize]);
+        let transition = |w: &mut Vec<u32>, r: &mut Rng, from: u32, to: u64| {
+            let at = w.len() as u32;
+            w.push(to as u32);
+            for _ in 0..items[to as usize] {
+                let fresh = from == 0 || r.one_in(3);
+                w.push(if fresh { NONE } else { r.below(u64::from(from)) as u32 });
+                w.push(r.below(1 << tags) as u32);
+            }
+            at
+        };
+        transition(&mut w, r, 0, start);
+        for state in 0..states {
+            for class in 0..classes {
+                if !r.one_in(4) {
+                    let to = r.below(states);
+                    let at = transition(&mut w, r, items[state as usize], to);
+                    w[table + (state * classes + class) as usize] = at;
+                }
+            }
+        }
+        w[5] = w.len() as u32;
+        if stp_vm::regex::find(&w, b"").is_ok() {
+            return w;
+        }
+    }
 }
 
 /// Frames of the fuzzer's functions: r0..r14 and s0..s14 are always assigned,
@@ -167,12 +221,12 @@ fn instruction(r: &mut Rng, im: &Image, pc: usize, start: usize, end: usize) -> 
         }
         Imm::Fmt => r.below(im.fmts.len() as u64) as i32,
         Imm::It => r.below(im.iters.len() as u64) as i32,
-        Imm::Dfa => 0,
+        Imm::Dfa => r.below(im.dfas.len() as u64) as i32,
         Imm::Fj => r.below((end - pc) as u64) as i32,
         Imm::Bj => -1 - r.below((pc - start + 1) as u64) as i32,
     };
     match info.op {
-        Op::Rxm | Op::Unlock | Op::Catch | Op::Ret if !r.one_in(20) => x = i(Op::Addi, 0, 0, 0, 1),
+        Op::Unlock | Op::Catch | Op::Ret if !r.one_in(20) => x = i(Op::Addi, 0, 0, 0, 1),
         Op::Sext | Op::Zext => x.c = 1 + r.below(64) as u8,
         Op::Ldm | Op::Ldu | Op::Stm | Op::Stu => x.c = *r.pick(&[1, 2, 4, 8]),
         Op::Agget => x.c = r.below(6) as u8,

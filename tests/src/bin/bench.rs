@@ -50,6 +50,39 @@ const HANDLERS: [Handler; 6] = [
     },
 ];
 
+/// What typical handlers do, for the table of the interpreter: name, what stands before, and what
+/// is done in each turn of a loop over `i`.
+const OPERATIONS: [(&str, &str, &str); 18] = [
+    ("counter `n++`", "global n", "n++"),
+    ("array per process `a[pid()]++`", "global a", "a[pid()]++"),
+    ("array of two strings `a[s, t]++`", "global a", r#"a[i & 1 ? "read" : "write", "bash"]++"#),
+    ("`if`, `else if`, `else`", "", "if (i % 3 == 1) n += 2 else if (i % 3 == 2) n += 3 else n--"),
+    ("call of a function", "function f(x) { return x * 3 + 1 }", "n = f(n) & 255"),
+    ("statistic `s <<< i`", "global s", "s <<< i"),
+    ("statistic by key `s[i & 63] <<< i`", "global s", "s[i & 63] <<< i"),
+    (
+        "`<<<`, printed as `@hist_log` at the end",
+        "global s probe end { if (@count(s)) print(@hist_log(s)) }",
+        "s <<< i",
+    ),
+    ("`@count`, `@avg`", "global s", "s <<< i; n += @count(s) + @avg(s)"),
+    ("`printf` of 3 numbers", "", r#"printf("%d %d %d\n", i, n, 7)"#),
+    ("`printf` of a string and a number", "", r#"printf("%s %d\n", "bash", i)"#),
+    ("`sprintf` of 2 numbers", "", r#"n += strlen(sprintf("%d:%x", i, n))"#),
+    ("concatenation of 3 strings", "", r#"n += strlen("ab" . (i & 1 ? "x" : "yz") . "cd")"#),
+    ("comparison of strings", "", r#"n += (i & 1 ? "/usr/lib/a" : "/usr/lib/b") == "/usr/lib/a""#),
+    ("`substr`, `isinstr`", "", r#"n += isinstr(substr("/usr/lib/locale", i & 7, 6), "lib")"#),
+    ("`strtol`", "", r#"n += strtol(i & 1 ? "1234" : "99", 10)"#),
+    (
+        "`tokenize`, 3 words",
+        "",
+        r#"for (t = tokenize("a bc def", " "); t != ""; t = tokenize("", " ")) n += strlen(t)"#,
+    ),
+    ("`=~` over 16 bytes", "", r#"n += "/usr/lib/locale" =~ "^/usr/.*cale$""#),
+];
+/// Turns of those.
+const OPERATION_TURNS: u64 = 2_000_000;
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -162,10 +195,39 @@ fn interpreter(stap: &Path, page: &mut String) -> Result<()> {
             c
         };
         same_output(&mut ours(1000), &mut theirs(1000))?;
-        let (a, b) = (turn(ours)?, turn(theirs)?);
+        let (a, b) = (turn(ours, TURNS)?, turn(theirs, TURNS)?);
         let _ = writeln!(page, "| {what} | {a:.1} ns | {b:.1} ns | {:.2} |", b / a);
     }
-    page.push('\n');
+    operations(stap, page)
+}
+
+/// Nanoseconds of what handlers do, over the loop around it.
+fn operations(stap: &Path, page: &mut String) -> Result<()> {
+    page.push_str(
+        "\nWhat typical handlers do, hosted; processor time of a turn less that of an empty loop. What is\n\
+         printed is formatted and written to `/dev/null` in that time.\n\n| operation | ns |\n| --- | --- |\n",
+    );
+    let time = |before: &str, body: &str| {
+        let script = format!(
+            "{before} probe begin {{ n = 0; for (i = 0; i < $1; i++) {{ {body} }} if (n == -77777) println(n); exit() }}"
+        );
+        let run = |n: u64| {
+            let mut c = Command::new(stap);
+            let n = n.to_string();
+            c.args(["--runtime=user", "--suppress-time-limits", "-g", "-w", "-e", &script, &n]);
+            c
+        };
+        turn(run, OPERATION_TURNS)
+    };
+    let empty = time("", "")?;
+    for (name, before, body) in OPERATIONS {
+        let _ = writeln!(page, "| {name} | {:.0} |", time(before, body)? - empty);
+    }
+    // one walk is many steps, so fewer turns of it, over an array that is there
+    let fill = "global a probe begin(-1) { for (k = 0; k < 100; k++) a[k * 37 % 101] = k * 7 % 50 }";
+    let walk = time(fill, "if (i % 100 == 0) foreach (k in a- limit 10) n += a[k]")?
+        - time(fill, "if (i % 100 == 0) n++")?;
+    let _ = writeln!(page, "| `foreach` over 100, sorted by value, the first 10 | {:.0} |\n", walk * 100.0);
     Ok(())
 }
 
@@ -176,7 +238,7 @@ fn same_output(a: &mut Command, b: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn turn(command: impl Fn(u64) -> Command) -> Result<f64> {
+fn turn(command: impl Fn(u64) -> Command, turns: u64) -> Result<f64> {
     let best = |n: u64| -> Result<Duration> {
         let mut best = Duration::MAX;
         for _ in 0..5 {
@@ -186,8 +248,8 @@ fn turn(command: impl Fn(u64) -> Command) -> Result<f64> {
         }
         Ok(best)
     };
-    let (none, many) = (best(0)?, best(TURNS)?);
-    Ok(many.saturating_sub(none).as_nanos() as f64 / TURNS as f64)
+    let (none, many) = (best(0)?, best(turns)?);
+    Ok(many.saturating_sub(none).as_nanos() as f64 / turns as f64)
 }
 
 /// Processor time in user mode of the children that have ended.
