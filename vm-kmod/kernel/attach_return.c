@@ -61,6 +61,7 @@ static __always_inline void fill(struct vm_hit *hit, struct pt_regs *regs, unsig
 	hit->nargs = e ? 6 : 0;
 	hit->flags = VM_HIT_RETURN;
 	hit->sysnr = -1;
+	hit->host = NULL;
 }
 
 static int kret_enter(struct kretprobe_instance *ri, struct pt_regs *regs)

@@ -485,7 +485,8 @@ fn session_name(text: String) -> Result<String, UsageError> {
     Ok(name.to_string())
 }
 
-fn file_size(text: &str) -> Result<(u64, u32), UsageError> {
+/// `-S`: bytes of a file, and how many of them to keep (0: all).
+pub fn file_size(text: &str) -> Result<(u64, u32), UsageError> {
     let (size, keep) = text.split_once(',').unwrap_or((text, "0"));
     match (size.trim().parse::<u64>(), keep.trim().parse::<u32>()) {
         (Ok(size @ 1..=0xffff_ffff), Ok(keep)) => Ok((size << 20, keep)),

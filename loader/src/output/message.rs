@@ -4,6 +4,15 @@
 use std::io::{IsTerminal, Write};
 use stp_compiler::diag::Palette;
 
+/// An error of the system in words: without the number that Rust adds for programmers.
+pub fn reason(e: &dyn std::fmt::Display) -> String {
+    let text = e.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) if text.ends_with(')') => text[..at].to_string(),
+        _ => text,
+    }
+}
+
 /// Writes messages of the run.
 #[derive(Clone, Debug)]
 pub struct Messages {
@@ -65,5 +74,17 @@ impl Messages {
             out.push(b'\n');
         }
         let _ = std::io::stderr().write_all(&out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn errors_of_the_system_are_told_without_their_number() {
+        let e = std::io::Error::from_raw_os_error(libc::ENOSPC);
+        assert_eq!(reason(&e), "No space left on device");
+        assert_eq!(reason(&"a (b)"), "a (b)");
     }
 }

@@ -61,10 +61,7 @@ impl<'a> Printer<'a> {
                 self.flush();
                 self.messages.warning(self.note_text(rec).as_bytes());
             }
-            kind::ORDER if rec.word(0) == 0 => {
-                let result = self.sink.next_file();
-                self.check(result);
-            }
+            kind::ORDER if rec.word(0) == 0 => self.next_file(),
             kind::ORDER => {
                 // what was printed before stands before what the command prints
                 self.flush();
@@ -73,6 +70,12 @@ impl<'a> Printer<'a> {
             // Of a later version: nothing that we could show.
             _ => {}
         }
+    }
+
+    /// Goes on with another file, where output goes to files.
+    pub fn next_file(&mut self) {
+        let result = self.sink.next_file();
+        self.check(result);
     }
 
     /// Writes out what waits.

@@ -3,6 +3,7 @@
 //! with its CPU and sequence number. Writes in large pieces; the caller says
 //! when nothing more is to come for now.
 
+use super::message::reason;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -79,13 +80,14 @@ impl Sink {
         Ok(())
     }
 
-    /// Goes on with the next of several files (`-S`); without them, nothing.
+    /// Goes on with the next file: `NAME.1` after `NAME`, or after `NAME.0` where there are several
+    /// from the beginning (`-S`). Output elsewhere goes on as it does.
     pub fn next_file(&mut self) -> io::Result<()> {
         self.flush()?;
         match &mut self.kind {
-            Kind::File { name, file, size: Some((_, keep)), written, number } => {
+            Kind::File { name, file, size, written, number } => {
                 *written = 0;
-                turn(name, file, *keep, number)
+                turn(name, file, size.map_or(0, |(_, keep)| keep), number)
             }
             _ => Ok(()),
         }
@@ -143,7 +145,7 @@ fn numbered(name: &str, number: u64, many: bool) -> PathBuf {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    File::create(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+    File::create(path).map_err(|e| io::Error::new(e.kind(), format!("{}: {}", path.display(), reason(&e))))
 }
 
 fn write_fd(fd: libc::c_int, mut bytes: &[u8]) -> io::Result<()> {

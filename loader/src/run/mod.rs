@@ -2,6 +2,7 @@
 //! command line says of the end. Out: what happened. Knows no compiler.
 
 pub mod command;
+pub mod daemon;
 pub mod input;
 pub mod signals;
 
@@ -133,6 +134,11 @@ fn run_with(
         if fds[0].revents != 0 {
             let seen = control.signals.read();
             signals += seen.end;
+            if seen.turn {
+                // what has been printed so far belongs to the file that ends
+                pump.drain(false);
+                pump.printer.next_file();
+            }
             if seen.child && control.child.as_mut().is_some_and(|c| c.ended()) {
                 break;
             }

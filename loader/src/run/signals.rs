@@ -22,17 +22,26 @@ pub struct Seen {
     pub end: u32,
     /// A child has changed its state.
     pub child: bool,
+    /// SIGUSR2: output is to go on in the next file (man staprun).
+    pub turn: bool,
+}
+
+/// To be called first of all. A shell without job control starts `stap … &` with SIGINT ignored, and
+/// scripts end it with `kill -INT`, as SystemTap's: it must not be lost while the script is compiled.
+pub fn listen_to_interrupts() {
+    // SAFETY: the default action for one signal; no handler of ours is replaced.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
 }
 
 impl Signals {
-    /// An ignored SIGHUP stays ignored (nohup); SIGINT does not: a shell without job control
-    /// starts `stap … &` with it ignored, and scripts end it with `kill -INT`, as SystemTap's.
+    /// An ignored SIGHUP stays ignored (nohup); SIGINT does not ([`listen_to_interrupts`]).
     pub fn new() -> io::Result<Signals> {
         // SAFETY: sets and actions are plain data that the calls fill.
         unsafe {
             let mut set: libc::sigset_t = zeroed();
             libc::sigemptyset(&mut set);
             libc::sigaddset(&mut set, libc::SIGCHLD);
+            libc::sigaddset(&mut set, libc::SIGUSR2);
             for signal in ENDING {
                 let mut now: libc::sigaction = zeroed();
                 libc::sigaction(signal, std::ptr::null(), &mut now);
@@ -73,10 +82,10 @@ impl Signals {
             if n != size as isize {
                 return seen;
             }
-            if info.ssi_signo == libc::SIGCHLD as u32 {
-                seen.child = true;
-            } else {
-                seen.end += 1;
+            match info.ssi_signo as libc::c_int {
+                libc::SIGCHLD => seen.child = true,
+                libc::SIGUSR2 => seen.turn = true,
+                _ => seen.end += 1,
             }
         }
     }

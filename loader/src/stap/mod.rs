@@ -3,6 +3,7 @@
 //! are called, not how they work.
 
 pub mod figures;
+pub mod globals;
 pub mod pass5;
 pub mod report;
 pub mod tapsets;
@@ -10,7 +11,7 @@ pub mod timing;
 
 use crate::cache;
 use crate::cli::{self, Invocation, Mode, Parsed, Source};
-use crate::output::message::Messages;
+use crate::output::message::{reason, Messages};
 use figures::{count, memory, Pass};
 use report::Report;
 use std::io::{self, Read, Write};
@@ -20,6 +21,7 @@ use stp_compiler::types::print::print as print_program;
 
 /// Runs `stap` with these arguments (without the program's name); the exit status.
 pub fn main(argv: &[String]) -> i32 {
+    crate::run::signals::listen_to_interrupts();
     let i = match cli::parse(argv) {
         Ok(Parsed::Run(i)) => i,
         Ok(Parsed::Answer(text)) => return i32::from(!print(text.as_bytes())),
@@ -31,6 +33,12 @@ pub fn main(argv: &[String]) -> i32 {
     let messages = Messages::new(i.color, i.no_warnings);
     for note in &i.notes {
         messages.warning(note.as_bytes());
+    }
+    if let Some(text) = tapsets::complaint(&tapsets::directories()) {
+        messages.warning(text.as_bytes());
+    }
+    for dir in i.includes.iter().filter(|d| !d.is_dir()) {
+        messages.warning(format!("-I {}: no such directory", dir.display()).as_bytes());
     }
     let good = match &i.mode {
         Mode::Run => run(&i, &messages),
@@ -45,7 +53,7 @@ pub fn main(argv: &[String]) -> i32 {
 }
 
 /// To standard output; a reader that has gone is no failure.
-fn print(bytes: &[u8]) -> bool {
+pub fn print(bytes: &[u8]) -> bool {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => true,
@@ -85,12 +93,13 @@ fn inputs(i: &Invocation) -> Result<Vec<Input>, String> {
         Source::Text(text) => Some(Input { name: "<input>".into(), text: text.clone().into_bytes() }),
         Source::Stdin => {
             let mut text = Vec::new();
-            io::stdin().read_to_end(&mut text).map_err(|e| format!("standard input: {e}"))?;
+            io::stdin().read_to_end(&mut text).map_err(|e| format!("standard input: {}", reason(&e)))?;
             Some(Input { name: "<input>".into(), text })
         }
         Source::File(path) => {
-            let text = std::fs::read(path)
-                .map_err(|e| format!("Input file '{}' can't be opened for reading: {e}", path.display()))?;
+            let text = std::fs::read(path).map_err(|e| {
+                format!("Input file '{}' can't be opened for reading: {}", path.display(), reason(&e))
+            })?;
             if text.is_empty() {
                 return Err(format!("Input file '{}' is empty.", path.display()));
             }
@@ -271,7 +280,11 @@ fn pass4(way: &Way<'_>, image: &stp_compiler::bytecode::Image) -> bool {
     let pass = Pass::begin();
     let name = format!("{}.stpbc", image.name);
     let written = image.to_bytes().map_err(|e| e.to_string()).and_then(|bytes| {
-        std::fs::write(&name, &bytes).map(|()| bytes.len()).map_err(|e| format!("{name}: {e}"))
+        std::fs::write(&name, &bytes).map(|()| bytes.len()).map_err(|e| {
+            // nobody can use a part of it
+            let _ = std::fs::remove_file(&name);
+            format!("{name}: {}", reason(&e))
+        })
     });
     match written {
         Ok(size) => {

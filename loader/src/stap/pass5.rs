@@ -5,7 +5,7 @@
 use super::figures::{bytes, count};
 use super::timing;
 use crate::cli::Runtime;
-use crate::output::message::Messages;
+use crate::output::message::{reason, Messages};
 use crate::output::printer::{exit, Printer};
 use crate::output::ring::{kind, Record};
 use crate::output::sink::Sink;
@@ -63,7 +63,7 @@ pub fn run(image: &Image, o: &Options<'_>) -> bool {
     match try_run(image, o) {
         Ok(good) => good,
         Err(e) => {
-            o.messages.error(format!("{e:#}").as_bytes());
+            o.messages.error(reason(&format!("{e:#}")).as_bytes());
             false
         }
     }
@@ -252,7 +252,7 @@ fn finish(image: &Image, o: &Options<'_>, printer: &mut Printer<'_>, outcome: &O
         m.plain(&timing::report(image, &outcome.stats));
     }
     if let Some(Some(e)) = &printer.broken {
-        m.error(format!("output could not be written: {e}").as_bytes());
+        m.error(format!("output could not be written: {}", reason(e)).as_bytes());
         good = false;
     }
     good

@@ -1,5 +1,6 @@
 //! Where the tapset library is.
 
+use crate::output::message::reason;
 use std::path::{Path, PathBuf};
 
 /// Directories of the library: those that the environment names (`STPVM_TAPSETS`, else
@@ -11,6 +12,22 @@ pub fn directories() -> Vec<PathBuf> {
         }
     }
     std::env::current_exe().ok().and_then(|exe| beside(&exe)).into_iter().collect()
+}
+
+/// What keeps the library from being read, for people: without it hardly a script means anything.
+pub fn complaint(directories: &[PathBuf]) -> Option<String> {
+    let why = match directories {
+        [] => {
+            "it is neither at ../share/stpvm/tapsets beside this program, nor in its source tree".to_string()
+        }
+        dirs => dirs
+            .iter()
+            .find_map(|d| std::fs::read_dir(d).err().map(|e| format!("{}: {}", d.display(), reason(&e))))?,
+    };
+    Some(format!(
+        "the tapset library can't be read: {why}; most probe points and functions are missing \
+         (make install brings it, SYSTEMTAP_TAPSET says where it is)"
+    ))
 }
 
 /// `PREFIX/share/stpvm/tapsets` of `PREFIX/bin/stap`, or `tapsets` of the source tree that it was built in.

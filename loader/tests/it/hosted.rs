@@ -351,3 +351,48 @@ fn a_line_is_cut_to_a_string_and_one_that_is_not_complete_is_none() {
     child.stdin.take().unwrap().write_all(b"0123456789012345678901234\nab\nnever").unwrap();
     assert_eq!(good(&child.wait_with_output().unwrap()), "15\n3\n");
 }
+
+#[test]
+fn an_interrupt_counts_while_the_script_is_still_compiled() {
+    // a shell without job control starts what is behind an `&` with SIGINT ignored
+    let mut child = std::process::Command::new("/bin/sh")
+        .args(["-c", "trap '' INT; exec \"$0\" -v -"])
+        .arg(env!("CARGO_BIN_EXE_stap"))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    // its script never comes; until it has listened to signals, they are lost
+    while child.try_wait().unwrap().is_none() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "the interrupt is ignored");
+        // SAFETY: our own child, not waited for yet.
+        unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_library_that_is_not_there_is_told() {
+    let o =
+        command(&["-e", "probe vfs.read { }"]).env("SYSTEMTAP_TAPSET", "/nonexistent/lib").output().unwrap();
+    assert_eq!(o.status.code(), Some(1));
+    let err = text(&o.stderr);
+    let wanted = "WARNING: the tapset library can't be read: /nonexistent/lib: No such file or directory;";
+    assert!(err.starts_with(wanted), "{err}");
+    let o = stap(&["-I", "/nonexistent/mine", "-e", "probe begin { println(1); exit() }"]);
+    assert_eq!(
+        (good(&o), text(&o.stderr)),
+        ("1\n".into(), "WARNING: -I /nonexistent/mine: no such directory\n".into())
+    );
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_told_without_numbers() {
+    let o = stap(&["/nonexistent/x.stp"]);
+    assert_eq!(
+        text(&o.stderr),
+        "Input file '/nonexistent/x.stp' can't be opened for reading: No such file or directory\n\
+         Pass 1: parse failed.  [man error::pass1]\n"
+    );
+}

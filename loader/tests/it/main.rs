@@ -4,6 +4,6 @@ mod cache;
 mod common;
 mod docs;
 mod hosted;
-
 mod image;
+mod staprun;
 mod uapi;

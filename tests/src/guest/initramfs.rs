@@ -156,7 +156,7 @@ impl Initramfs {
 
     /// `stap`, its kin and the tapset library as `make install` lays them out.
     pub fn stap(&mut self, bin_dir: &Path) -> Result<()> {
-        for (name, dir) in [("stap", "/usr/bin"), ("staprun", "/usr/bin")] {
+        for (name, dir) in [("stap", "/usr/bin"), ("staprun", "/usr/bin"), ("stap-merge", "/usr/bin")] {
             let built = bin_dir.join(name);
             if built.exists() {
                 self.program(&module::stripped(&built)?, &format!("{dir}/{name}"))?;
