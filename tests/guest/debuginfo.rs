@@ -51,6 +51,33 @@ const KNOWN: &str = "armed\n\
     header 1\n\
     defined 1 0 0\n";
 
+/// The same, and the first element of arrays that are no text.
+const MEMORY: &str = "armed\n\
+    integers -5 -5 -5 -77\n\
+    pointer 1 1\n\
+    text first|sec|text of the second|\"text of the second\"|none\n\
+    buffer \"second\\000\\000\" \"\\001\\002\\003\\004\"\n\
+    bytes 01020304|second|      0102|\n\
+    utf \u{20ac}h \u{e4}x\n\
+    parms 1\n\
+    count -50 small '\\310'\n\
+    pair {.first=100, .second=9}\n\
+    nested {.a=11, .low=2, .mid=77, .sign=6}\n\
+    row [10, ...]\n\
+    deep row [10, ...]\n";
+
+/// One script by BTF and by debuginfo: the same output, once.
+fn both(options: &str, script: &str) -> String {
+    format!(
+        "{LOAD}for dir in /none /modules; do\n\
+         export SYSTEMTAP_DEBUGINFO_PATH=$dir\n\
+         stap -w {options} /scripts/{script}.stp >out.${{dir#/}} 2>err & await out.${{dir#/}} armed\n\
+         echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2; [ $s = 0 ] || exit $s\n\
+         done; rmmod stp_test\n\
+         cat out.none; cmp out.none out.modules"
+    )
+}
+
 pub fn checks() -> Vec<Check> {
     let inside = format!(
         "{} {} {}",
@@ -75,7 +102,9 @@ pub fn checks() -> Vec<Check> {
                 let rest = out.strip_prefix(KNOWN).ok_or("the first lines are not the known values")?;
                 let wanted = [
                     "parms rec=0x",
-                    "shallow {.number=123456789012345, .name=\"first\", ",
+                    "shallow {.number=123456789012345, .name=[...], <union>={...}, .nested={...}, \
+                     .text=\"text of the first\", .next=0x",
+                    "deep {.number=123456789012345, .name=\"first\", <union>={.as_int=67305985, .bytes=",
                     "returned 336 return=0x150",
                     "captured 42 100",
                     "at entry -50 300 9",
@@ -88,6 +117,93 @@ pub fn checks() -> Vec<Check> {
                     Some(w) => Err(format!("no line `{w}…`")),
                 }
             },
+        ),
+        Check::new(
+            "memory and texts of a module by BTF and by debuginfo",
+            &both("", "memory_of_module"),
+            |o| prints(o, MEMORY),
+        ),
+        Check::new(
+            "what is written to a module's variables by BTF and by debuginfo",
+            &both("-g", "known_writes"),
+            |o| {
+                prints(
+                    o,
+                    "armed\nfields 11 2 500 -7\nmemory 1 42 -1\nleaf 246\nmany 40\nrun 2317\n",
+                )
+            },
+        ),
+        Check::new(
+            "locals in registers and in memory are written",
+            &format!(
+                "{LOAD}export SYSTEMTAP_DEBUGINFO_PATH=/modules\n\
+                 stap -g -e 'global told probe timer.ms(50) {{ if (!told++) println(\"armed\") }}\n\
+                 probe module(\"stp_test\").statement(@1) {{ $total = 1000 }}\n\
+                 probe module(\"stp_test\").statement(@2) {{ $in_memory = 5 }}\n\
+                 probe module(\"stp_test\").function(\"stp_run\").return {{ println($return); exit() }}' {} {} \
+                 >out 2>err & await out armed\n\
+                 echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2; rmmod stp_test; cat out; exit $s",
+                at("stp_run", "within is known here"),
+                at("stp_run", "in_memory is known here"),
+            ),
+            // in place of 336: 1000 + (55 + 55 * 3 + 1) + 20 + 6 + 5
+            |o| prints(o, "armed\n1252\n"),
+        ),
+        Check::new(
+            "callees are seen where they are called from the function that is named",
+            &format!(
+                "{LOAD}export SYSTEMTAP_DEBUGINFO_PATH=/modules\n\
+                 stap -w /scripts/callees.stp >out 2>err & await out armed\n\
+                 echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2\n\
+                 stap -l 'module(\"stp_test\").function(\"stp_run\").callee(\"stp_leaf\").call' |\n\
+                 sed 's#@[^\"]*/#@#g' >>out; rmmod stp_test; cat out; exit $s"
+            ),
+            |o| {
+                let of_run = "stp_corner 1\n{} stp_inlined 1\n{} stp_leaf 1\n{} stp_many 1";
+                let deep = of_run.replace("{}", "deep");
+                let outer = of_run.replace("{}", "outer");
+                let (leaf, run) = (line("noinline int stp_leaf") + 1, line("noinline int stp_run") + 1);
+                prints(
+                    o,
+                    &format!(
+                        "armed\nleaf 336 of -50\nopaque 3 of stp_run, 2 of stp_leaf\n\
+                         deep {deep}\ndeep stp_nothing 2\ndeep stp_opaque 7\n\
+                         outer {outer}\nouter stp_nothing 1\nouter stp_opaque 3\nouter stp_run 1\n\
+                         module(\"stp_test\").function(\"stp_run@stp_test.c:{run}\")\
+                         .callee(\"stp_leaf@stp_test.c:{leaf}\").call\n"
+                    ),
+                )
+            },
+        ),
+        Check::new(
+            "variables that each processor has, by BTF and by debuginfo",
+            &format!(
+                "{LOAD}export SYSTEMTAP_DEBUGINFO_PATH=/modules\n\
+                 stap -e 'probe timer.profile {{ printf(\"%d %d\\n\", @var(\"runqueues\")->cpu - cpu(),\n\
+                 @var(\"stp_per_cpu\", \"stp_test\") - cpu()); exit() }}' | head -1; rmmod stp_test"
+            ),
+            |o| prints(o, "0 1000\n"),
+        ),
+        Check::new(
+            "functions that share a name are probed all, and their returns",
+            "stap -c 'cat /proc/cpuinfo /proc/crypto' -o out -e 'global seen, returns\n\
+             probe kernel.function(\"c_start\") { seen[addr()]++ }\n\
+             probe kernel.function(\"c_start\").return { returns++ }\n\
+             probe end { foreach (a in seen) { places++; hits += seen[a] }\n\
+             printf(\"places %d\\nsame %d\\n\", places, hits == returns && hits > 2) }' >/dev/null; s=$?; cat out; exit $s",
+            |o| prints(o, "places 2\nsame 1\n"),
+        ),
+        Check::new(
+            "a wrong pointer is an error with its place, and the run goes on up to MAXERRORS",
+            &format!(
+                "{LOAD}export SYSTEMTAP_DEBUGINFO_PATH=/none\n\
+                 stap -DMAXERRORS=2 -e 'global told probe timer.ms(50) {{ if (!told++) println(\"armed\") }}\n\
+                 probe module(\"stp_test\").function(\"stp_leaf\").call {{ println(\"hit\")\n\
+                 println(@cast($count, \"stp_rec\", \"stp_test\")->next->number) println(\"never\") }}' >out 2>err & await out armed\n\
+                 for n in 1 2 3 4; do echo 50 >/proc/stp_test; usleep 100000; done; wait $!; echo status $? >>out\n\
+                 rmmod stp_test; cat err >&2; grep -c 'ERROR.*:3:' err >>out; cat out"
+            ),
+            |o| prints(o, "armed\nhit\nhit\nhit\nstatus 1\n3\n"),
         ),
         Check::new(
             "statements, locals, labels and inlined instances of a module",
@@ -129,9 +245,13 @@ pub fn checks() -> Vec<Check> {
                  try stp_leaf '$cuont' 'alternatives: \\$count'\n\
                  stap -p2 -e 'probe module(\"stp_test\").function(\"stp_leaf\").return {{ println($count) }}' 2>&1 |\
                  grep -c 'value is captured as @entry($count) in .return probe'\n\
+                 try stp_leef '$count' 'similar functions: stp_leaf'\n\
+                 try stp_leaf '$count = 1' 'need stap -g'\n\
+                 stap -p2 -e 'probe module(\"stp_test\").function(\"stp_corner\").callee(\"stp_opaque\") {{ next }}' 2>&1 |\
+                 grep -c 'tail call'\n\
                  rmmod stp_test"
             ),
-            |o| prints(o, "1\n1\n1\n1\n1\n1\n"),
+            |o| prints(o, "1\n1\n1\n1\n1\n1\n1\n1\n1\n"),
         ),
     ]
 }

@@ -211,6 +211,37 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "packets by device and process, each way",
+            "stap -c 'load_tcp 200 1000 >/dev/null' /scripts/net_by_process.stp",
+            |o| {
+                ok(o)?;
+                // what the loopback device sends it receives; 200 messages each way and more
+                let (received, sent) = (numbers(o, "received")?[0], numbers(o, "sent")?[0]);
+                if sent >= 400 && received >= sent { Ok(()) } else { Err(format!("{sent} sent, {received} received")) }
+            },
+        ),
+        Check::new(
+            "how long segments wait in the receive queue",
+            "stap -c 'load_tcp 200 100 >/dev/null' /scripts/recv_queue.stp",
+            |o| {
+                ok(o)?;
+                let (queued, waits) = (numbers(o, "queued")?[0], numbers(o, "waits")?[0]);
+                if waits > 0 {
+                    equal("plausible", numbers(o, "plausible")?[0], 1)?;
+                }
+                if queued >= 100 { Ok(()) } else { Err(format!("{queued} segments queued")) }
+            },
+        ),
+        Check::new(
+            "what this kernel has no more, and a statistic without extractor, lead to what there is",
+            "stap -p2 -e 'probe kernel.function(\"tcp_v4_conn_request\") {\n\
+             println(@cast($sk, \"struct inet_connection_sock\")->icsk_accept_queue->listen_opt->qlen) }' 2>&1 |\
+             grep -c 'listen_opt.*request_sock_queue.*alternatives:.*qlen'\n\
+             stap -p2 -e 'global calls probe syscall.* { calls[name] <<< 1 }\n\
+             probe timer.s(1) { foreach (n in calls) printf(\"%s = %d\\n\", n, calls[n]) }' 2>&1 | grep -c '@count, @sum'",
+            |o| prints(o, "1\n1\n"),
+        ),
+        Check::new(
             "returns pair with entries",
             "stap -DSTP_NO_OVERLOAD /scripts/returns.stp >out & await out armed\n\
              echo calls $(load_calls 1); kill -INT $!; wait $!; cat out",

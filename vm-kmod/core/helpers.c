@@ -92,6 +92,9 @@ static notrace void value_put(struct vm_ctx *c, bool append, const struct vm_slo
 	v->len += n;
 }
 
+/* DWARF numbers of the registers of arguments (System V ABI of x86-64) */
+static const u8 arg_register[6] = { 5, 4, 1, 2, 8, 9 };
+
 /* -- results: none ----------------------------------------------------------------- */
 
 notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
@@ -134,7 +137,8 @@ notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_s
 	case H_RAISE:
 		return vmh_signal(ri[0]) ? vm_raise(c, E_SIGNAL, ri[0]) : 0;
 	case H_SET_ARG:
-		if (ri[0] < 0 || ri[0] > 5 || !vmh_set_arg(c->hit, (u32)ri[0], (u64)ri[1]))
+		if (ri[0] < 0 || ri[0] > 5 ||
+		    !vmh_set_register(c->hit, arg_register[ri[0]], (u64)ri[1], true))
 			return vm_raise(c, E_ARGUMENT, (s64)((u64)ri[0] + 1));
 		return 0;
 	case H_FTRACE:
@@ -205,6 +209,12 @@ notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 	if (unlikely(c->stack))
 		ss = stack_args(c, id, ss);
 	switch (id) {
+	case H_SET_REGISTER:
+		if (ri[0] < 0 || ri[0] > 31 ||
+		    !vmh_set_register(c->hit, (u32)ri[0], (u64)ri[1], false))
+			return vm_raise(c, E_REGISTER, ri[0]);
+		*out = ri[1];
+		break;
 	case H_IS_RETURN:
 		*out = !!(c->hit->flags & VM_HIT_RETURN);
 		break;

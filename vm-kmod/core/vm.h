@@ -173,10 +173,11 @@ void vmh_kernel_message(struct vm_ctx *c, u32 helper, s64 level, const char *s);
 /* integer facts with a parameter: PID2TASK LOADAVG NODE */
 s64 vmh_look_up(struct vm_ctx *c, u32 helper, s64 what);
 /* of guru mode: wait busily; send a signal to the current task (0 or negative
- * errno); change an argument of the function at whose entry the probe stands */
+ * errno); change a register of the probed code, false where that has none that
+ * it would see; `entry`: only at the first instruction of a function */
 void vmh_delay(u32 usec);
 int vmh_signal(s64 signo);
-bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value);
+bool vmh_set_register(const struct vm_hit *hit, u32 dwarf_reg, u64 value, bool entry);
 /* Called after a record that went into a ring, but where vm_set_reader says that it
  * is not worth it; urgent: the control ring. The host decides when to wake the
  * reader (watermark, timer). */

@@ -26,6 +26,12 @@ extern const u8 stpvm_map_sys32[12]; /* of 32-bit tasks: bx cx dx si di bp */
 /* bits of vm_hit.flags, for vmh.c (VM_HIT_HOST) */
 #define HIT_PARTIAL 0x10000u /* ftrace saved the argument registers only */
 #define HIT_ENTRY   0x20000u /* first instruction: return address is at [sp] */
+#define HIT_LIVE    0x40000u /* the probed code goes on with these registers */
+
+/* DWARF numbers that something is known of */
+#define DWARF_AX 0
+#define DWARF_SP 7
+#define DWARF_IP 16
 
 /* offset of a DWARF register in struct pt_regs, -1 none */
 int stpvm_dwarf_reg(u32 reg, bool partial);

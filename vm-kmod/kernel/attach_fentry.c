@@ -36,7 +36,7 @@ static void enter(unsigned long ip, unsigned long parent, struct ftrace_ops *ops
 	hit.retval = 0;
 	hit.caller = parent;
 	hit.nargs = NREGS;
-	hit.flags = HIT_PARTIAL | HIT_ENTRY;
+	hit.flags = HIT_PARTIAL | HIT_ENTRY | HIT_LIVE;
 	hit.sysnr = -1;
 	hit.host = NULL;
 	stpvm_ipmap_hit(f->map, f->session, ip, &hit);

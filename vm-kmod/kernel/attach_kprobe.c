@@ -38,7 +38,7 @@ static int pre(struct kprobe *k, struct pt_regs *regs)
 	hit.addr = p->im->addr;
 	hit.caller = 0;
 	hit.nargs = NREGS;
-	hit.flags = p->kind == IM_K_FENTRY ? HIT_ENTRY : 0;
+	hit.flags = p->kind == IM_K_FENTRY ? HIT_ENTRY | HIT_LIVE : HIT_LIVE;
 	hit.sysnr = -1;
 	hit.host = NULL;
 	stpvm_hit(p, &hit);

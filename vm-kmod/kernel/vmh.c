@@ -440,13 +440,16 @@ s64 vmh_register(const struct vm_hit *hit, u32 reg, bool *ok)
 	return *ok ? ((const u64 *)hit->regs)[at] : 0;
 }
 
-bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value)
+bool vmh_set_register(const struct vm_hit *hit, u32 reg, u64 value, bool entry)
 {
-	u8 *regs = hit->regs;
+	int at = stpvm_dwarf_reg(reg, hit->flags & HIT_PARTIAL);
+	bool result = (hit->flags & VM_HIT_RETURN) && reg == DWARF_AX;
+	bool ours =
+		(hit->flags & (entry ? HIT_ENTRY : HIT_LIVE)) && reg != DWARF_SP && reg != DWARF_IP;
 
-	if (!(hit->flags & HIT_ENTRY) || !regs || n >= 6)
+	if (!hit->regs || at < 0 || !(result || ours))
 		return false;
-	((u64 *)regs)[stpvm_map_func[n]] = value;
+	((u64 *)hit->regs)[at] = value;
 	return true;
 }
 

@@ -292,3 +292,17 @@ fn the_value_of_a_file_is_set_appended_to_and_cut_to_its_buffer() {
     // Elsewhere there is none, whatever the host has in its place.
     assert_eq!(value_after(TIMER, b"old", 64, &[set, add, get]), (bytes(b"old"), String::new()));
 }
+
+#[test]
+fn registers_of_the_probed_code_are_set_but_not_where_it_goes_on() {
+    let run = |n: i64, at_hand: bool| {
+        let m = machine(Helper::SetRegister, &[I(n), I(99)], &[]);
+        m.run(1, 0, &Hit { regs: at_hand.then_some([7; 17]), ..Hit::default() });
+        common::text(&m)
+    };
+    assert_eq!(run(3, true), "99");
+    // the stack pointer, the next instruction, no register, none at hand
+    for (n, at_hand) in [(7, true), (16, true), (-1, true), (40, true), (3, false)] {
+        assert_eq!(run(n, at_hand), "", "{n}");
+    }
+}

@@ -169,14 +169,12 @@ int vmh_signal(s64 signo)
 	return -EPERM;
 }
 
-bool vmh_set_arg(const struct vm_hit *hit, u32 n, u64 value)
+bool vmh_set_register(const struct vm_hit *hit, u32 dwarf_reg, u64 value, bool entry)
 {
-	/* hosted, `regs` is in DWARF order */
-	static const u8 reg[6] = { 5, 4, 1, 2, 8, 9 };
-
-	if (!hit->regs || n >= 6)
+	(void)entry; /* hosted, all registers are those of an entry, in DWARF order */
+	if (!hit->regs || dwarf_reg == 7 || dwarf_reg >= 16)
 		return false;
-	((u64 *)hit->regs)[reg[n]] = value;
+	((u64 *)hit->regs)[dwarf_reg] = value;
 	return true;
 }
 

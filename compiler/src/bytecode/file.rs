@@ -17,7 +17,7 @@ use super::image::Image;
 use stp_vm::isa::ISA_HASH;
 
 const MAGIC: &[u8; 8] = b"\x7fstpbc\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 64;
 const ID_MAX: usize = 31;
 /// Most bytes of a body, and most memory that reading one may ask for.

@@ -4,7 +4,7 @@
 //! meaning of each is stapprobes(3stap)'s.
 
 use super::names::glob;
-use super::target_api::{Query, Spec, Variant};
+use super::target_api::{Callees, Query, Spec, Variant};
 use crate::syntax::ast::Literal;
 use crate::types::hir::{Period, Place};
 use std::sync::LazyLock;
@@ -77,7 +77,10 @@ fn build() -> Vec<Pattern> {
             rows.push(format!("{base}.statement({spec})"));
             rows.push(format!("{base}.statement({spec}).nearest"));
         }
-        for suffix in [".label(string)", ".callee(string)", ".callees", ".callees(number)"] {
+        for suffix in ["", ".call", ".return"] {
+            rows.push(format!("{base}.function(string).callee(string){suffix}"));
+        }
+        for suffix in [".label(string)", ".callees", ".callees(number)"] {
             rows.push(format!("{base}.function(string){suffix}"));
         }
     }
@@ -349,10 +352,19 @@ fn variant(
         // Only return probes need room for calls under way: elsewhere it means nothing.
         ["maxactive"] => Variant::Plain,
         ["label"] => Variant::Label(string(at)),
-        ["callee"] => Variant::Callee { pattern: string(at), depth: None },
+        ["callee", rest @ ..] => Variant::Callee {
+            pattern: string(at),
+            depth: None,
+            which: match rest {
+                [] => Callees::All,
+                ["call"] => Callees::Call,
+                _ => Callees::Return,
+            },
+        },
         ["callees"] => Variant::Callee {
             pattern: "*".into(),
             depth: comps[at].arg.is_some().then(|| u32::try_from(number(at)).unwrap_or(1)),
+            which: Callees::All,
         },
         _ => return Err("probe point mismatch".into()),
     })

@@ -112,7 +112,10 @@ impl Found {
         let mut derivation: Vec<String> = w.steps.into_iter().rev().collect();
         derivation.push(shown.to_string());
         Derived {
-            pn: w.pn.unwrap_or_else(|| self.pp.clone()),
+            pn: w.pn.unwrap_or_else(|| match self.target.as_ref().and_then(|t| t.called.as_ref()) {
+                Some(called) => called.pn.clone(),
+                None => self.pp.clone(),
+            }),
             at: self.at,
             target: self.target,
             pp: self.pp,

@@ -52,7 +52,38 @@ pub enum Variant {
     Callee {
         pattern: String,
         depth: Option<u32>,
+        which: Callees,
     },
+}
+
+/// Suffix of a callee probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callees {
+    /// Calls, and functions that were inlined.
+    All,
+    Call,
+    Return,
+}
+
+/// A way by which a place is reached, from the call that led to it outwards: where its return
+/// address is, and which return addresses mean this way.
+pub type Way = Vec<(ReturnAddress, Vec<hir::SymbolRef>)>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnAddress {
+    /// Of the function at whose entry or return the probe stands.
+    Own,
+    /// On the stack, so far above the stack pointer.
+    Stack(i64),
+}
+
+/// What a `.callee` probe is besides its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Called {
+    /// For `pn()` and `-l`: the caller's probe point with `.callee("…")`.
+    pub pn: String,
+    /// The handler runs where one of these fits; always where there is none.
+    pub ways: Vec<Way>,
 }
 
 /// One place that a [`Query`] found.
@@ -68,6 +99,7 @@ pub struct TargetPlace {
     pub handle: u32,
     /// The entry of the same function, for a return place: where `$param` and `@entry` are evaluated.
     pub entry: Option<Box<TargetPlace>>,
+    pub called: Option<Box<Called>>,
 }
 
 /// What a script does with a target variable.

@@ -12,6 +12,7 @@ use super::kernel::{Kernel, KALLSYMS_ENV};
 use crate::cache::Cache;
 use memchr::memmem;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -38,9 +39,9 @@ impl Symbol<'_> {
         matches!(self.letter, 't' | 'T' | 'w' | 'W' | 'i')
     }
 
-    /// A variable.
+    /// A variable; one that each processor has is an absolute number.
     pub fn is_data(&self) -> bool {
-        matches!(self.letter, 'b' | 'B' | 'd' | 'D' | 'r' | 'R' | 'v' | 'V')
+        matches!(self.letter, 'a' | 'A' | 'b' | 'B' | 'd' | 'D' | 'r' | 'R' | 'v' | 'V')
     }
 }
 
@@ -103,6 +104,40 @@ impl Table {
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
+
+    /// Of functions that share their name: where each is, as a symbol whose name is its own and the
+    /// distance from there. Names that one function has are left out.
+    pub fn namesakes<'n>(&self, names: &[&'n str], module: Option<&str>) -> HashMap<&'n str, Vec<Behind>> {
+        let mut functions: Vec<(u64, &str)> = self
+            .iter()
+            .filter(|s| s.is_function() && s.module == module && s.address != 0)
+            .map(|s| (s.address, s.name))
+            .collect();
+        functions.sort_unstable();
+        functions.dedup();
+        let mut count: HashMap<&str, u32> = HashMap::with_capacity(functions.len());
+        for (_, name) in &functions {
+            *count.entry(name).or_default() += 1;
+        }
+        let several = |n: &str| count.get(n).is_some_and(|c| *c > 1);
+        let wanted: HashMap<&str, &'n str> = names.iter().filter(|n| several(n)).map(|n| (*n, *n)).collect();
+        let mut out: HashMap<&'n str, Vec<Behind>> = HashMap::new();
+        for (n, (address, name)) in functions.iter().enumerate() {
+            let Some(name) = wanted.get(name) else { continue };
+            let own = functions[..n].iter().rev().find(|(_, name)| !several(name));
+            let Some((from, symbol)) = own else { continue };
+            let place = Behind { symbol: (*symbol).to_owned(), offset: address - from };
+            out.entry(name).or_default().push(place);
+        }
+        out
+    }
+}
+
+/// A place that a symbol leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behind {
+    pub symbol: String,
+    pub offset: u64,
 }
 
 /// The symbol lists of one kernel, each read when it is first needed.
@@ -277,6 +312,26 @@ mod tests {
         let (s, off) = t.at(0xffffffff81000110).expect("symbol");
         assert_eq!((s.name, off), ("vfs_read", 0x10));
         assert!(t.at(0x1000).is_none());
+    }
+
+    #[test]
+    fn functions_of_one_name_are_told_apart_by_their_neighbours() {
+        let t = Table::from_kallsyms(
+            "ffffffff81000000 T _stext\n\
+             ffffffff81000010 t twice\n\
+             ffffffff81000020 t twice\n\
+             ffffffff81000030 D twice\n\
+             ffffffff81000040 t after\n\
+             ffffffff81000050 t twice\n\
+             ffffffffc0000000 t twice\t[fuse]\n\
+             ffffffffc0000010 t twice\t[fuse]\n"
+                .into(),
+        );
+        let found = t.namesakes(&["twice", "after", "gone"], None);
+        let at = |symbol: &str, offset| Behind { symbol: symbol.into(), offset };
+        assert_eq!(found["twice"], [at("_stext", 0x10), at("_stext", 0x20), at("after", 0x10)]);
+        assert_eq!(found.len(), 1);
+        assert!(t.namesakes(&["twice"], Some("fuse")).is_empty(), "no other name leads there");
     }
 
     #[test]

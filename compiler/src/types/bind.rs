@@ -134,6 +134,9 @@ impl<'w, 'a> Binder<'w, 'a> {
                 body.extend(s);
             }
         }
+        if let Some(called) = derived.target.as_ref().and_then(|t| t.called.as_ref()) {
+            body.splice(0..0, super::bind_target::only_by(&called.ways, derived.span));
+        }
         let entry = std::mem::take(&mut scope.entry);
         if !entry.is_empty() {
             let (saved, prologue) = self.entry_values(&derived, entry, &mut scope);

@@ -4,12 +4,12 @@
 
 use super::bind::{untyped, Binder, Scope};
 use super::bind_value;
-use super::hir::{BinaryOp, Expr, ExprKind, LValue, LocalId, Space, Stmt, StmtKind, Ty};
+use super::hir::{BinaryOp, Expr, ExprKind, LValue, LocalId, Space, Stmt, StmtKind, SymbolRef, Ty};
 use super::model::{GlobalInfo, ProbeInfo, StatNeeds};
 use super::walk;
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::resolve::points::Derived;
-use crate::resolve::target_api::{Access, PlaceContext};
+use crate::resolve::target_api::{Access, PlaceContext, ReturnAddress, Way};
 use crate::resolve::world::{Body, UnitId};
 use crate::syntax::ast::{self, PathStep, TargetBase, TargetVar, UnaryOp};
 use stp_vm::isa::Helper;
@@ -359,6 +359,37 @@ impl Binder<'_, '_> {
             needs: StatNeeds::default(),
         })
     }
+}
+
+/// DWARF number of the stack pointer on x86_64.
+const STACK_POINTER: u8 = 7;
+
+/// Leaves the handler where the place was reached by none of the ways.
+pub(super) fn only_by(ways: &[Way], span: Span) -> Option<Stmt> {
+    let binary = |op, lhs: Expr, rhs: Expr| {
+        untyped(ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, span)
+    };
+    let is_one_of = |at: ReturnAddress, known: &[SymbolRef]| -> Option<Expr> {
+        let here = match at {
+            ReturnAddress::Own => ExprKind::Helper { helper: Helper::CallerAddr, args: Vec::new() },
+            ReturnAddress::Stack(offset) => {
+                let addr = Box::new(untyped(ExprKind::Register { n: STACK_POINTER }, span));
+                ExprKind::Load { addr, offset, size: 8, signed: false, space: Space::Kernel }
+            }
+        };
+        let equal = |r: &SymbolRef| {
+            let address = untyped(ExprKind::Address(r.clone()), span);
+            binary(BinaryOp::Eq, untyped(here.clone(), span), address)
+        };
+        known.iter().map(equal).reduce(|a, b| binary(BinaryOp::Or, a, b))
+    };
+    let fits = |way: &Way| -> Option<Expr> {
+        let steps = way.iter().filter_map(|(at, known)| is_one_of(*at, known));
+        steps.reduce(|a, b| binary(BinaryOp::And, a, b))
+    };
+    let any = ways.iter().filter_map(fits).reduce(|a, b| binary(BinaryOp::Or, a, b))?;
+    let next = Stmt { kind: StmtKind::Next, span };
+    Some(Stmt { kind: StmtKind::If { cond: any, then: Vec::new(), els: vec![next] }, span })
 }
 
 /// Does the value depend on memory, or on registers that change while a function runs?

@@ -155,17 +155,20 @@ pub enum Place {
         length: u8,
         write_only: bool,
     },
-    /// Entry of a function: symbol, offset 0. `module` None: the kernel itself.
-    /// `kprobe`: the script asked for `kprobe.function`, so no argument types.
+    /// An instruction, so far behind a symbol. `module` None: the kernel itself. `entry`: the first
+    /// of a function, which has another name where its own is not the only one.
     Function {
         symbol: String,
         module: Option<String>,
         offset: u64,
+        entry: bool,
         absolute: Option<u64>,
     },
+    /// Returns of the function that begins there.
     Return {
         symbol: String,
         module: Option<String>,
+        offset: u64,
         maxactive: Option<u32>,
     },
     Tracepoint {
@@ -431,7 +434,7 @@ impl SymbolRef {
         if self.data {
             Place::Data { symbol: Some(symbol), module, address: 0, length: 1, write_only: false }
         } else {
-            Place::Function { symbol, module, offset: 0, absolute: None }
+            Place::Function { symbol, module, offset: 0, entry: true, absolute: None }
         }
     }
 }

@@ -195,17 +195,13 @@ impl Addresses {
                 name: symbol.clone(),
                 ..kind_arg(kind::KPROBE, 0)
             },
-            Place::Function { symbol, module, offset, absolute: None } => {
-                let addr = of(What::Function, symbol, module);
-                let (kind, addr) = if *offset == 0 {
-                    (kind::FENTRY, addr)
-                } else {
-                    (kind::KPROBE, addr.wrapping_add(*offset))
-                };
+            Place::Function { symbol, module, offset, entry, absolute: None } => {
+                let kind = if *entry { kind::FENTRY } else { kind::KPROBE };
+                let addr = behind(of(What::Function, symbol, module), *offset);
                 ResolvedPlace { addr, name: symbol.clone(), ..kind_arg(kind, 0) }
             }
-            Place::Return { symbol, module, maxactive } => ResolvedPlace {
-                addr: of(What::Function, symbol, module),
+            Place::Return { symbol, module, offset, maxactive } => ResolvedPlace {
+                addr: behind(of(What::Function, symbol, module), *offset),
                 name: symbol.clone(),
                 ..kind_arg(kind::FRETURN, maxactive.unwrap_or(0).into())
             },
@@ -221,6 +217,15 @@ impl Addresses {
             },
             Place::Input { line } => kind_arg(kind::INPUT, i64::from(*line)),
         }
+    }
+}
+
+/// A symbol that is not there stays at 0.
+fn behind(symbol: u64, offset: u64) -> u64 {
+    if symbol == 0 {
+        0
+    } else {
+        symbol.wrapping_add(offset)
     }
 }
 
@@ -246,6 +251,7 @@ mod tests {
                 symbol: symbol.to_string(),
                 module: module.map(str::to_string),
                 offset: 0,
+                entry: true,
                 absolute: None,
             };
             image.probes.push(Probe {
@@ -309,6 +315,22 @@ mod tests {
         image.probes.pop();
         let p = Addresses::find(&image, &table).unwrap().resolve(&image.probes[0].at);
         assert_eq!((p.kind, p.addr, p.arg, p.arg2), (kind::HWBREAK, 0xffffffff81000300, 1, 3));
+    }
+
+    #[test]
+    fn a_function_whose_name_is_not_its_own_is_found_behind_another() {
+        let mut image = image(&[("vfs_read", None, false)]);
+        let symbol = || "vfs_read".to_string();
+        image.probes[0].at =
+            Place::Function { symbol: symbol(), module: None, offset: 0xf0, entry: true, absolute: None };
+        let table = Table::from_kallsyms(KALLSYMS.to_string());
+        let a = Addresses::find(&image, &table).unwrap();
+        let p = a.resolve(&image.probes[0].at);
+        assert_eq!((p.kind, p.addr), (kind::FENTRY, 0xffffffff81000100));
+        let p = a.resolve(&Place::Return { symbol: symbol(), module: None, offset: 0x1f0, maxactive: None });
+        assert_eq!((p.kind, p.addr), (kind::FRETURN, 0xffffffff81000200));
+        let gone = Place::Return { symbol: "gone".into(), module: None, offset: 8, maxactive: None };
+        assert_eq!(a.resolve(&gone).addr, 0);
     }
 
     #[test]

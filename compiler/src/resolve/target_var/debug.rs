@@ -4,7 +4,7 @@
 //! follow. Formulas over registers and memory become expressions here; what has
 //! no place at the probe is told to be optimised out.
 
-use super::walk::{type_trouble, At, Value};
+use super::walk::{type_trouble, At, Value, ARGUMENTS};
 use super::{long, nearest, KernelTarget};
 use crate::diag::{Diagnostic, FileId, Span};
 use crate::resolve::target_api::ListedVariable;
@@ -15,9 +15,7 @@ use crate::target::dwarf::scope::{Scope, Variable, VariableKind};
 use crate::target::dwarf::types::Types;
 use crate::target::dwarf::DwarfError;
 use crate::types::hir::{Expr, ExprKind, Space, SymbolRef};
-
-/// DWARF numbers of the argument registers, in the order of the arguments (psABI x86-64, fig. 3.36).
-const ARGUMENTS: [u8; 6] = [5, 4, 1, 2, 8, 9];
+use stp_vm::isa::Helper;
 
 /// A place as debuginfo knows it.
 #[derive(Debug)]
@@ -256,13 +254,6 @@ impl KernelTarget {
                 format!("no symbol of {} leads to a static variable", info.path().display()),
             )));
         };
-        // of a variable that each processor has, this is only the offset
-        if anchor.section.contains("percpu") {
-            return Err(Missing::Other(self.error(
-                "per-cpu-variable",
-                "a variable that each processor has its own of cannot be read as one".to_owned(),
-            )));
-        }
         let module = place.module.as_deref().map(crate::target::debugfiles::module_name);
         let symbol = SymbolRef {
             symbol: anchor.symbol.to_owned(),
@@ -270,7 +261,11 @@ impl KernelTarget {
             offset: anchor.offset,
             data: !anchor.is_function,
         };
-        Ok(long(ExprKind::Address(symbol), span))
+        let address = long(ExprKind::Address(symbol), span);
+        Ok(match anchor.section.contains("percpu") {
+            true => per_cpu(address),
+            false => address,
+        })
     }
 
     /// `@var("name@file", "module")`, also without file or module.
@@ -308,6 +303,18 @@ impl KernelTarget {
         let place = place.insert(own);
         Some(self.value_of(place, &found, span).map_err(|m| self.missing(place, name, m)))
     }
+}
+
+/// The address, on the processor that runs the handler, of a variable that each has its own of: what
+/// the symbol table has of it is only the distance from the beginning of a processor's area.
+pub fn per_cpu(symbol: Expr) -> Expr {
+    let span = symbol.span;
+    let areas = SymbolRef { symbol: "__per_cpu_offset".into(), module: None, offset: 0, data: true };
+    let cpu = long(ExprKind::Helper { helper: Helper::Cpu, args: Vec::new() }, span);
+    let at = binary(BinaryOp::Shl, cpu, long(ExprKind::Number(3), span));
+    let addr = Box::new(binary(BinaryOp::Add, at, long(ExprKind::Address(areas), span)));
+    let area = ExprKind::Load { addr, offset: 0, size: 8, signed: false, space: Space::Kernel };
+    binary(BinaryOp::Add, long(area, span), symbol)
 }
 
 /// The constant at the end of a sum, apart.

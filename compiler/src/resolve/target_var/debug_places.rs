@@ -6,17 +6,23 @@
 use super::debug::{debug_trouble, DebugPlace};
 use super::{Found, KernelTarget};
 use crate::diag::Diagnostic;
-use crate::resolve::target_api::{Query, Spec, TargetPlace, Variant};
+use crate::resolve::target_api::{Called, Callees, Query, ReturnAddress, Spec, TargetPlace, Variant, Way};
+use crate::target::dwarf::calls;
 use crate::target::dwarf::code::Instance;
 use crate::target::dwarf::lines::{path_fits, Lines, NoLine, Statement};
 use crate::target::dwarf::types::Types;
 use crate::target::dwarf::Debuginfo;
-use crate::types::hir::Place;
+use crate::types::hir::{Place, SymbolRef};
 use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Code that is gone when the kernel runs, or that is no function's entry.
-const GONE: [&str; 3] = [".init.text", ".exit.text", ".head.text"];
+const GONE: [&str; 2] = [".init.text", ".head.text"];
+/// The kernel itself is never unloaded: it has no need of what modules do then.
+const GONE_OF_KERNEL: &str = ".exit.text";
+
+/// The kernel's `arch/x86/kernel/rethook.c`.
+const RETURN_TRAMPOLINE: &str = "arch_rethook_trampoline";
 
 /// What a place is asked for.
 struct Asked<'a> {
@@ -53,8 +59,14 @@ impl KernelTarget {
             }
             Variant::Call | Variant::Exported => {
                 let exported = *variant == Variant::Exported;
-                for i in functions.iter().filter(|i| !i.inlined && (!exported || self.is_exported(&i.name))) {
-                    out.extend(self.debug_entry(&asked, i, if exported { ".exported" } else { ".call" })?);
+                for i in functions.iter().filter(|i| !i.inlined) {
+                    if !exported || info.is_external(i).map_err(debug_trouble)? {
+                        out.extend(self.debug_entry(
+                            &asked,
+                            i,
+                            if exported { ".exported" } else { ".call" },
+                        )?);
+                    }
                 }
             }
             Variant::Inline => {
@@ -73,21 +85,76 @@ impl KernelTarget {
                     out.extend(self.debug_entry(&asked, &l, &suffix)?);
                 }
             }
-            Variant::Callee { pattern, depth } => {
-                for caller in functions.iter().filter(|i| !i.inlined) {
-                    let found = info.callees(std::slice::from_ref(caller), pattern, depth.unwrap_or(1));
-                    for i in found.map_err(debug_trouble)? {
-                        let suffix = format!(".callee(\"{}@{}:{}\")", i.name, i.file, i.line);
-                        if let Some(mut place) = self.debug_entry(&asked, &i, "")? {
-                            place.pp =
-                                format!("{}{suffix}", self.pp(&asked, "function", caller, caller.line));
-                            out.push(place);
-                        }
-                    }
-                }
+            Variant::Callee { pattern, depth, which } => {
+                let callers: Vec<Instance> = functions.into_iter().filter(|i| !i.inlined).collect();
+                out = self.debug_callees(&asked, &callers, pattern, depth.unwrap_or(1), *which)?;
             }
         }
         Ok(Some(out))
+    }
+
+    /// Functions called from others, or inlined into them.
+    fn debug_callees(
+        &self,
+        asked: &Asked,
+        callers: &[Instance],
+        pattern: &str,
+        depth: u32,
+        which: Callees,
+    ) -> Result<Vec<TargetPlace>, Diagnostic> {
+        let callees = asked.info.callees(callers, pattern, depth).map_err(debug_trouble)?;
+        let mut out = Vec::new();
+        for c in &callees.found {
+            let i = &c.callee;
+            let (place, suffix) = match which {
+                _ if i.inlined && which != Callees::All => continue,
+                Callees::Return => (self.debug_return(asked, i, None)?, ".return"),
+                Callees::Call => (self.debug_entry(asked, i, ".call")?, ".call"),
+                Callees::All => (self.debug_entry(asked, i, "")?, ""),
+            };
+            let Some(mut place) = place else { continue };
+            if !i.inlined {
+                let caller = self.pp(asked, "function", &c.caller, c.caller.line);
+                let pn = format!("{caller}.callee(\"{}@{}:{}\"){suffix}", i.name, i.file, i.line);
+                let ways = c.ways.iter().filter_map(|w| self.way(asked, w)).collect();
+                place.called = Some(Box::new(Called { pn, ways }));
+            }
+            out.push(place);
+        }
+        if let (true, Some(jump)) = (out.is_empty(), callees.jumps.first()) {
+            let text = format!(
+                "'{jump}' is reached by a jump only (a tail call), which leaves no trace of its caller"
+            );
+            return Err(self.error("tail-call", text).help("probe the function itself"));
+        }
+        Ok(out)
+    }
+
+    /// Return addresses as places that the loader can find.
+    fn way(&self, asked: &Asked, way: &calls::Way) -> Option<Way> {
+        let module = asked.module.map(crate::target::debugfiles::module_name);
+        let reference = |pc: &u64| {
+            let (symbol, offset) = asked.info.anchor(*pc)?;
+            let offset = i64::try_from(offset).ok()?;
+            Some(SymbolRef { symbol: symbol.to_owned(), module: module.clone(), offset, data: false })
+        };
+        let step = |(at, returns): &(i64, Vec<u64>)| {
+            let at = if *at == 0 { ReturnAddress::Own } else { ReturnAddress::Stack(*at) };
+            let mut known = returns.iter().map(reference).collect::<Option<Vec<_>>>()?;
+            if at != ReturnAddress::Own {
+                known.extend(self.return_trampoline());
+            }
+            Some((at, known))
+        };
+        way.iter().map(step).collect()
+    }
+
+    /// What stands in the place of a return address while a return probe waits for the function:
+    /// who called it cannot be told then, and is not asked.
+    fn return_trampoline(&self) -> Option<SymbolRef> {
+        let symbols = self.symbols.of_kernel(&self.kernel)?;
+        let found = symbols.named(RETURN_TRAMPOLINE).find(|s| s.is_function() && s.module.is_none())?;
+        Some(SymbolRef { symbol: found.name.to_owned(), module: None, offset: 0, data: false })
     }
 
     /// Functions and instances that `name@rest` means.
@@ -103,7 +170,8 @@ impl KernelTarget {
         let mut found = found.map_err(debug_trouble)?;
         let here = |pc: u64| {
             let section = asked.info.loaded().iter().find(|s| s.address <= pc && pc < s.address + s.size);
-            section.is_some_and(|s| !GONE.contains(&s.name.as_str()))
+            let gone = |s: &str| GONE.contains(&s) || (asked.module.is_none() && s == GONE_OF_KERNEL);
+            section.is_some_and(|s| !gone(&s.name))
         };
         found.retain(|i| here(i.pc) && (file.is_empty() || path_fits(file, &i.file)));
         if lines != Lines::Declared {
@@ -139,7 +207,8 @@ impl KernelTarget {
     fn place(&self, asked: &Asked, pc: u64) -> Option<Place> {
         let (symbol, offset) = asked.info.anchor(pc)?;
         let module = asked.module.map(crate::target::debugfiles::module_name);
-        Some(Place::Function { symbol: symbol.to_owned(), module, offset, absolute: None })
+        let entry = offset == 0 || asked.info.function_at(pc).ok().flatten().is_some_and(|f| f.pc == pc);
+        Some(Place::Function { symbol: symbol.to_owned(), module, offset, entry, absolute: None })
     }
 
     fn scoped(
@@ -181,6 +250,7 @@ impl KernelTarget {
             name: i.name.clone(),
             handle: self.keep(Found::Debug(scoped)),
             entry: None,
+            called: None,
         }))
     }
 
@@ -194,7 +264,8 @@ impl KernelTarget {
             Some(n) => format!(".return.maxactive({n})"),
             None => ".return".to_owned(),
         };
-        let (Some(mut entry), Some((symbol, 0))) = (self.debug_entry(asked, i, "")?, asked.info.anchor(i.pc))
+        let (Some(mut entry), Some((symbol, offset))) =
+            (self.debug_entry(asked, i, "")?, asked.info.anchor(i.pc))
         else {
             return Ok(None);
         };
@@ -205,11 +276,12 @@ impl KernelTarget {
         }
         let module = asked.module.map(crate::target::debugfiles::module_name);
         Ok(Some(TargetPlace {
-            place: Place::Return { symbol: symbol.to_owned(), module, maxactive },
+            place: Place::Return { symbol: symbol.to_owned(), module, offset, maxactive },
             pp: format!("{}{suffix}", self.pp(asked, "function", i, i.line)),
             name: i.name.clone(),
             handle: self.keep(Found::Debug(self.scoped(asked, i, i.pc, false, true)?)),
             entry: Some(Box::new(entry)),
+            called: None,
         }))
     }
 
@@ -251,7 +323,8 @@ impl KernelTarget {
                 if out.iter().any(|t| t.place == place) {
                     continue;
                 }
-                let scoped = self.scoped(&asked, i, s.pc, true, false)?;
+                // the function whose line it is, whatever else was inlined at its address
+                let scoped = self.scoped(&asked, i, s.pc, false, false)?;
                 let suffix = if nearest { ".nearest" } else { "" };
                 out.push(TargetPlace {
                     place,
@@ -259,6 +332,7 @@ impl KernelTarget {
                     name: i.name.clone(),
                     handle: self.keep(Found::Debug(scoped)),
                     entry: None,
+                    called: None,
                 });
             }
         }
@@ -302,6 +376,7 @@ impl KernelTarget {
             name: function.name.clone(),
             handle: self.keep(Found::Debug(scoped)),
             entry: None,
+            called: None,
         }]))
     }
 

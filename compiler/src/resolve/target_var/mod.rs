@@ -6,12 +6,14 @@
 //! (raw arguments, return values, loads, bit fields). Kernel files are opened
 //! when a script first needs them. Never evaluates a script's expressions.
 //!
-//! `places` finds places, `variable` and `walk` make expressions, `pretty`
-//! makes the text forms (`$$parms`, `$x$`); `debug_places` and `debug` do the
+//! `places` finds places, `variable`, `cast`, `global` and `walk` make
+//! expressions, `pretty` makes the text forms (`$$parms`, `$x$`); `debug_places` and `debug` do the
 //! same where debuginfo is installed.
 
+mod cast;
 mod debug;
 mod debug_places;
+mod global;
 mod params;
 mod places;
 mod pretty;

@@ -9,8 +9,10 @@ use super::{nearest, Found, KernelTarget};
 use crate::diag::Diagnostic;
 use crate::resolve::target_api::{Query, Spec, TargetPlace, Variant};
 use crate::target::btf::{kind, Btf};
+use crate::target::symbols::{Behind, Symbol};
 use crate::target::{glob, syscalls, tracepoints};
 use crate::types::hir::Place;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Ends that the compiler gives to clones of a function, in order of preference.
@@ -58,14 +60,20 @@ impl KernelTarget {
     }
 
     fn absolute(&self, address: u64, pp: String) -> TargetPlace {
-        let place =
-            Place::Function { symbol: String::new(), module: None, offset: 0, absolute: Some(address) };
+        let place = Place::Function {
+            symbol: String::new(),
+            module: None,
+            offset: 0,
+            entry: false,
+            absolute: Some(address),
+        };
         TargetPlace {
             place,
             pp,
             name: format!("{address:#x}"),
             handle: self.keep(Found::Opaque),
             entry: None,
+            called: None,
         }
     }
 
@@ -96,7 +104,8 @@ impl KernelTarget {
             return Ok(out);
         }
         // patterns over the whole kernel are quicker and surer by what ftrace can hook
-        let vast = module.is_none() && glob::is_pattern(pattern) && !pattern.contains('@');
+        let listed = || self.symbols.of_kernel(&self.kernel).is_some() || self.kernel.btf().is_ok();
+        let vast = module.is_none() && glob::is_pattern(pattern) && !pattern.contains('@') && listed();
         let by_symbol =
             matches!(variant, Variant::Plain | Variant::Call | Variant::Exported | Variant::Return { .. });
         if !(vast && by_symbol) {
@@ -129,26 +138,78 @@ impl KernelTarget {
         }
         let mut names = self.function_names(name, module)?;
         if *variant == Variant::Exported {
-            names.retain(|(n, _)| self.is_exported(n));
+            if let Some(table) = self.symbols.all(&self.kernel) {
+                // other files can call what symbol tables write in capitals
+                let of_all: HashSet<(&str, Option<&str>)> = table
+                    .iter()
+                    .filter(|s| s.is_function() && s.letter.is_uppercase())
+                    .map(|s| (s.name, s.module))
+                    .collect();
+                names.retain(|(n, m)| of_all.contains(&(n.as_str(), m.as_deref())));
+            }
         }
         // As with debuginfo, a pattern means the functions that are described: not cold parts of
         // functions, nor what is written in assembler. A function's own name reaches those.
         let described_only = glob::is_pattern(name) && self.btf().is_ok();
-        Ok(names
+        let described: Vec<_> = names
             .into_iter()
             .map(|(n, m)| (self.types_of(&n, m.as_deref()), n, m))
             .filter(|(btf, ..)| btf.is_some() || !described_only)
-            .map(|(btf, n, m)| self.function(n, m, btf, variant))
-            .collect())
+            .collect();
+        let all: Vec<(&str, Option<&str>)> =
+            described.iter().map(|(_, n, m)| (n.as_str(), m.as_deref())).collect();
+        let namesakes = self.namesakes(&all);
+        let mut out = Vec::new();
+        if vast && *variant == Variant::Plain {
+            // where debuginfo is there, instances that were inlined are meant as well
+            for mut place in self.debug_functions(module, pattern, &Variant::Inline)?.unwrap_or_default() {
+                place.pp.truncate(place.pp.len() - ".inline".len());
+                out.push(place);
+            }
+        }
+        for (btf, n, m) in described {
+            match namesakes.get(&(n.clone(), m.clone())) {
+                Some(several) => {
+                    out.extend(
+                        several
+                            .iter()
+                            .map(|at| self.function(n.clone(), m.clone(), at.clone(), btf.clone(), variant)),
+                    );
+                }
+                None => {
+                    let at = Behind { symbol: n.clone(), offset: 0 };
+                    out.push(self.function(n, m, at, btf, variant));
+                }
+            }
+        }
+        Ok(out)
     }
 
-    /// Is there an entry for it in the table of exported symbols?
-    pub(super) fn is_exported(&self, name: &str) -> bool {
-        let entry = format!("__ksymtab_{name}");
-        match self.symbols.all(&self.kernel) {
-            Some(table) => table.named(&entry).next().is_some(),
-            None => true,
+    /// Where the functions are whose name several have; all of them are meant.
+    fn namesakes(&self, names: &[(&str, Option<&str>)]) -> HashMap<(String, Option<String>), Vec<Behind>> {
+        let mut out = HashMap::new();
+        let mut modules: Vec<Option<&str>> = names.iter().map(|(_, m)| *m).collect();
+        modules.sort_unstable();
+        modules.dedup();
+        for module in modules {
+            let table = match module {
+                None => self.symbols.of_kernel(&self.kernel),
+                Some(_) => self.symbols.all(&self.kernel),
+            };
+            let Some(table) = table else { continue };
+            let of_it: Vec<&str> = names.iter().filter(|(_, m)| *m == module).map(|(n, _)| *n).collect();
+            // one name is looked up; to look at all symbols takes longer
+            if let [one] = of_it[..] {
+                let own = |s: &Symbol| s.is_function() && s.module == module;
+                if table.named(one).filter(own).count() < 2 {
+                    continue;
+                }
+            }
+            for (name, at) in table.namesakes(&of_it, module) {
+                out.insert((name.to_owned(), module.map(str::to_owned)), at);
+            }
         }
+        out
     }
 
     /// Symbol and module of each function that the pattern names.
@@ -233,6 +294,7 @@ impl KernelTarget {
         &self,
         symbol: String,
         module: Option<String>,
+        at: Behind,
         btf: Option<Arc<Btf>>,
         variant: &Variant,
     ) -> TargetPlace {
@@ -241,9 +303,10 @@ impl KernelTarget {
         let name = symbol.split('.').next().unwrap_or(&symbol).to_owned();
         let entry = |btf: Option<Arc<Btf>>| TargetPlace {
             place: Place::Function {
-                symbol: symbol.clone(),
+                symbol: at.symbol.clone(),
                 module: module.clone(),
-                offset: 0,
+                offset: at.offset,
+                entry: true,
                 absolute: None,
             },
             pp: match variant {
@@ -258,18 +321,25 @@ impl KernelTarget {
                 returns: false,
             }),
             entry: None,
+            called: None,
         };
         let Variant::Return { maxactive } = variant else {
             return entry(btf);
         };
         TargetPlace {
-            place: Place::Return { symbol: symbol.clone(), module: module.clone(), maxactive: *maxactive },
+            place: Place::Return {
+                symbol: at.symbol.clone(),
+                module: module.clone(),
+                offset: at.offset,
+                maxactive: *maxactive,
+            },
             pp: match maxactive {
                 Some(n) => format!("{family}.function(\"{name}\").return.maxactive({n})"),
                 None => format!("{family}.function(\"{name}\").return"),
             },
             name: name.clone(),
             entry: Some(Box::new(entry(btf.clone()))),
+            called: None,
             handle: self.keep(Found::Function { symbol, module, btf, returns: true }),
         }
     }
@@ -290,14 +360,20 @@ impl KernelTarget {
                 };
                 let (place, suffix) = match variant {
                     Variant::Return { maxactive } => (
-                        Place::Return { symbol: symbol.clone(), module, maxactive: *maxactive },
+                        Place::Return { symbol: symbol.clone(), module, offset: 0, maxactive: *maxactive },
                         match maxactive {
                             Some(n) => format!(".return.maxactive({n})"),
                             None => ".return".into(),
                         },
                     ),
                     _ => (
-                        Place::Function { symbol: symbol.clone(), module, offset: 0, absolute: None },
+                        Place::Function {
+                            symbol: symbol.clone(),
+                            module,
+                            offset: 0,
+                            entry: true,
+                            absolute: None,
+                        },
                         String::new(),
                     ),
                 };
@@ -307,6 +383,7 @@ impl KernelTarget {
                     handle: self.keep(Found::Opaque),
                     name: symbol,
                     entry: None,
+                    called: None,
                 }
             })
             .collect())
@@ -340,6 +417,7 @@ impl KernelTarget {
             handle: self.keep(Found::Tracepoint { name: name.clone(), btf: btf.clone() }),
             name,
             entry: None,
+            called: None,
         })
     }
 
@@ -360,6 +438,7 @@ impl KernelTarget {
                 name: name.to_owned(),
                 handle: self.keep(Found::Syscall { call, compat, returns: ret }),
                 entry: None,
+                called: None,
             }
         };
         let one = |call, name: &str, nr| TargetPlace {

@@ -1,21 +1,19 @@
 //! Values as text: `$$parms`, `$$return`, `$x$` and `$x$$`.
 //!
 //! In: values with their types. Out: one `sprintf` in the form of SystemTap:
-//! `name=0x1f`, structures as `{.a=1, .b={...}}`, arrays as `[1, 2]`, text in
-//! quotes. `$` goes one level into structures, `$$` into those inside as well.
-//! What is long is cut with `...`: a print has a bounded number of arguments.
+//! `name=0x1f`, structures as `{.a=1, .b={...}, .c=[...]}`, of arrays the first
+//! element, text in quotes. `$` goes one level into structures, `$$` into all that
+//! is inside. What is long is cut with `...`: a print has a bounded number of arguments.
 
 use super::long;
 use super::walk::{type_trouble, Value};
 use crate::diag::{Diagnostic, Span};
-use crate::target::ctype::{self, CType, Field};
+use crate::target::ctype::{self, CType, Field, RecordKind};
 use crate::types::hir::{Expr, ExprKind, FormatFlags, FormatNumber, Piece, Print, Ty};
 use stp_vm::isa::Helper;
 
 /// Most values in one text.
 const MOST_VALUES: usize = 24;
-/// Most elements shown of an array.
-const MOST_ELEMENTS: u64 = 8;
 /// Most bytes shown of a string.
 const MOST_BYTES: i64 = 64;
 
@@ -116,7 +114,7 @@ fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Dia
         CType::Int { is_char: true, .. } => {
             let v = value.read()?;
             text.say("'");
-            text.conv('c', false, v);
+            text.conv('c', true, v);
             text.say("'");
         }
         CType::Int { signed, .. } | CType::Enum { signed, .. } => {
@@ -134,6 +132,7 @@ fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Dia
                 }
             }
         }
+        CType::Array { .. } if depth == 0 && !top => text.say("[...]"),
         CType::Array { elem, count } => array(text, value, elem, count, depth)?,
         CType::Record { .. } if depth == 0 => text.say("{...}"),
         CType::Record { .. } => record(text, value, depth)?,
@@ -162,16 +161,21 @@ fn array(
         quoted(text, value.address()?, i64::try_from(count).unwrap_or(MOST_BYTES).clamp(1, MOST_BYTES));
         return Ok(());
     }
-    text.say("[");
-    for n in 0..count.min(MOST_ELEMENTS) {
-        text.say(if n == 0 { "" } else { ", " });
-        if text.full() {
-            break;
+    // the first of all, through arrays of arrays
+    let (mut first, mut ty, mut many) = (value.clone(), elem, count > 1);
+    let zero = long(ExprKind::Number(0), value.span);
+    loop {
+        first = first.element(&zero)?;
+        match ctype::strip(first.src, ty).map_err(type_trouble)?.1 {
+            CType::Array { elem, count } => (ty, many) = (elem, many || count > 1),
+            _ => break,
         }
-        let index = long(ExprKind::Number(n as i64), value.span);
-        shown(text, &value.element(&index)?, depth.saturating_sub(1), false)?;
     }
-    text.say(if count > MOST_ELEMENTS { ", ...]" } else { "]" });
+    text.say("[");
+    if count > 0 {
+        shown(text, &first, depth.saturating_sub(1), false)?;
+    }
+    text.say(if many { ", ...]" } else { "]" });
     Ok(())
 }
 
@@ -184,14 +188,18 @@ fn record(text: &mut Text, value: &Value, depth: u8) -> Result<(), Diagnostic> {
             text.say("...");
             break;
         }
-        if !m.name.is_empty() {
+        if m.name.is_empty() {
+            let shape = ctype::strip(value.src, m.ty).map_err(type_trouble)?.1;
+            let union = matches!(shape, CType::Record { kind: RecordKind::Union, .. });
+            text.say(if union { "<union>=" } else { "<class>=" });
+        } else {
             text.say(".");
             text.say(m.name);
             text.say("=");
         }
         let field = Field { ty: m.ty, bit_offset: m.bit_offset, bit_size: m.bit_size };
-        // an anonymous member belongs to the level around it
-        let depth = if m.name.is_empty() { depth } else { depth - 1 };
+        // `$$` has no end but that of the text
+        let depth = if depth > 1 { depth } else { depth - 1 };
         shown(text, &value.member(field)?, depth, false)?;
     }
     text.say("}");

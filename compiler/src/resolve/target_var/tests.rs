@@ -3,7 +3,9 @@
 use super::params::{locate, Location};
 use super::KernelTarget;
 use crate::diag::{Diagnostic, FileId, Span};
-use crate::resolve::target_api::{Access, PlaceContext, Query, Spec, TargetPlace, TargetVars, Variant};
+use crate::resolve::target_api::{
+    Access, Callees, PlaceContext, Query, Spec, TargetPlace, TargetVars, Variant,
+};
 use crate::syntax::ast::{self, Ident, PathStep, TargetBase, TargetVar};
 use crate::target::btf::Btf;
 use crate::target::btf_build::Builder;
@@ -196,6 +198,34 @@ fn members_add_offsets_and_pointers_load() {
 }
 
 #[test]
+fn bit_fields_and_registers_are_written_with_the_rest_as_it_was() {
+    let k = kernel();
+    let write = |at: &TargetPlace, text: &str| {
+        let (var, operands) = parse(text);
+        let value = Box::new(Expr { kind: ExprKind::Number(6), ty: Ty::Long, span: SPAN });
+        let context = PlaceContext { at: Some(at), guru: true };
+        k.variable(context, &var, &operands, Access::Write(value))
+    };
+    let at = function(&k, "vfs_read", Variant::Call);
+    // bits 3 to 7 of the byte: 0xf8
+    assert_eq!(
+        show(&write(&at, "$file->inner->type").expect("a bit field")),
+        "[arg0:u64+28]8 = ((u8[arg0:u64+28] BitAnd -249) BitOr ((6 Shl 3) BitAnd 248))"
+    );
+    // rsi
+    assert_eq!(show(&write(&at, "$buf").expect("a register")), "SetRegister(4,6)");
+    let at = function(&k, "setopt", Variant::Call);
+    assert_eq!(show(&write(&at, "$level").expect("a register")), "SetRegister(1,ubits(6,0,8))");
+    assert_eq!(
+        show(&write(&at, "$opt->is_kernel").expect("a part of a register")),
+        "SetRegister(4,((arg1:u64 BitAnd -256) BitOr ((6 Shl 0) BitAnd 255)))"
+    );
+    let at = function(&k, "vfs_read", Variant::Return { maxactive: None });
+    assert_eq!(show(&write(&at, "$return").expect("the result")), "SetRegister(0,6)");
+    assert_eq!(write(&at, "$count").expect_err("too late").code, "write-at-return");
+}
+
+#[test]
 fn an_array_is_its_address() {
     let k = kernel();
     let at = function(&k, "vfs_read", Variant::Call);
@@ -310,7 +340,7 @@ fn casts_read_what_a_number_points_to() {
 }
 
 #[test]
-fn writes_need_guru_mode_and_a_place_in_memory() {
+fn writes_need_guru_mode() {
     let k = kernel();
     let at = function(&k, "vfs_read", Variant::Call);
     let write = |text: &str, guru: bool| {
@@ -322,8 +352,8 @@ fn writes_need_guru_mode_and_a_place_in_memory() {
     };
     assert_eq!(write("$file->dentry->flags", true), Ok("[u64[arg0:u64+8]+0]32 = 7".into()));
     assert_eq!(write("$file->dentry->flags", false), Err("write-needs-guru"));
-    assert_eq!(write("$count", true), Err("write-register"));
-    assert_eq!(write("$file->dentry->mode", true), Err("write-bit-field"));
+    assert_eq!(write("$count", true), Ok("SetRegister(1,7)".into()));
+    assert_eq!(write("$count", false), Err("write-needs-guru"));
 }
 
 #[test]
@@ -341,11 +371,12 @@ fn all_parameters_as_text() {
 fn structures_as_text_one_level_or_two() {
     let k = kernel();
     let at = function(&k, "vfs_read", Variant::Call);
-    let nums = "[%d<s32[arg0:u64+32]>, %d<s32[arg0:u64+36]>, %d<s32[arg0:u64+40]>, %d<s32[arg0:u64+44]>]";
     assert_eq!(
         read(&k, &at, "$file$"),
-        format!("{{.pos=%d<s64[arg0:u64+0]>, .dentry=%p<u64[arg0:u64+8]>, .inner={{...}}, .nums={nums}}}")
+        "{.pos=%d<s64[arg0:u64+0]>, .dentry=%p<u64[arg0:u64+8]>, .inner={...}, .nums=[...]}"
     );
+    let nums = "[%d<s32[arg0:u64+32]>, ...]";
+    assert_eq!(read(&k, &at, "$file->nums$"), nums);
     let inner = "{.flags=%d<s32[arg0:u64+16]>, .name=%s<KstrQuoted((arg0:u64 Add 20),8,8)>, \
                  .mode=%u<ubits(u8[arg0:u64+28],0,3)>, .type=%u<ubits(u8[arg0:u64+28],3,5)>}";
     assert_eq!(
@@ -362,7 +393,7 @@ fn what_btf_cannot_tell_names_the_package_that_can() {
     for (variant, pattern) in [
         (Variant::Inline, "vfs_read"),
         (Variant::Label("out".into()), "vfs_read"),
-        (Variant::Callee { pattern: "*".into(), depth: None }, "vfs_read"),
+        (Variant::Callee { pattern: "*".into(), depth: None, which: Callees::All }, "vfs_read"),
         (Variant::Call, "vfs_read@fs/read_write.c:450"),
         (Variant::Call, "*@fs/read_write.c"),
     ] {

@@ -16,12 +16,9 @@ use crate::syntax::ast::{PathStep, TargetBase, TargetVar};
 use crate::target::btf::Btf;
 use crate::target::ctype::{self, CType, Param, Scalar, Signature, TypeRef, TypeSource};
 use crate::target::dwarf::scope::VariableKind;
-use crate::target::dwarf::types::Types;
 use crate::target::syscalls::{ArgKind, Syscall};
 use crate::target::tracepoints;
-use crate::types::hir::{self, Expr, ExprKind, Space};
-use std::rc::Rc;
-use std::sync::Arc;
+use crate::types::hir::{Expr, ExprKind, Space};
 
 /// DWARF number of the stack pointer on x86_64.
 const STACK_POINTER: u8 = 7;
@@ -39,6 +36,16 @@ impl KernelTarget {
                 .error("write-needs-guru", "write to target variable not permitted; need stap -g")
                 .token(format!("identifier '{}'", base_name(var))));
         }
+        if let (Access::Write(_), TargetBase::Name(name)) = (&access, &var.base) {
+            let returns = context.at.is_some_and(|at| at.entry.is_some());
+            if returns && name != "$return" && var.path.is_empty() {
+                let text = format!("'{name}' was kept when the function was entered: setting it at the return changes nothing");
+                return Err(self
+                    .error("write-at-return", text)
+                    .token(format!("identifier '{name}'"))
+                    .help("set $return here, or the parameter in a probe at the function's entry"));
+            }
+        }
         match &var.base {
             TargetBase::Cast { ty, module, .. } => {
                 let Some((value, indexes)) = operands.split_first() else {
@@ -47,22 +54,7 @@ impl KernelTarget {
                 self.cast(context, var, value, ty, module.as_deref(), indexes, access)
             }
             TargetBase::Var { name, module } => {
-                let found = context.at.and_then(|p| self.found(p));
-                let lazily = match found.as_deref() {
-                    Some(Found::Function { symbol, module, returns, .. }) => {
-                        self.debug_of_symbol(symbol, module.as_deref(), *returns)
-                    }
-                    _ => None,
-                };
-                let at = match found.as_deref() {
-                    Some(Found::Debug(p)) => Some(p),
-                    _ => lazily.as_deref(),
-                };
-                let mut own = None;
-                match self.debug_global(at, &mut own, name, module.as_deref(), var.span) {
-                    Some(value) => self.finish(value?, var, operands, access),
-                    None => Err(self.global(name, module.as_deref())),
-                }
+                self.global(context, var, name, module.as_deref(), operands, access)
             }
             TargetBase::Auto(value) => Err(self
                 .error("unknown-type", "the type of what stands before '->' is not known: use @cast")
@@ -164,134 +156,6 @@ impl KernelTarget {
     fn no_variables(&self, place: &TargetPlace, name: &str) -> Diagnostic {
         self.error("no-target-variables", format!("'{name}': the probe {} has no target variables", place.pp))
             .token(format!("identifier '{name}'"))
-    }
-
-    /// `@var("name@file")`: where variables live is in debuginfo only.
-    fn global(&self, name: &str, module: Option<&str>) -> Diagnostic {
-        let of = module.map_or(String::new(), |m| format!(" of '{m}'"));
-        let known = module.filter(|m| *m != "kernel");
-        if self.debuginfo(known).is_some() {
-            let text = format!("unable to find global '{name}'{of} in its debuginfo");
-            return self.error("unknown-variable", text).token("operator '@var'");
-        }
-        self.needs_debuginfo(format!("unable to find global '{name}'{of}: BTF does not describe variables"))
-            .token("operator '@var'")
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn cast(
-        &self,
-        context: PlaceContext,
-        var: &TargetVar,
-        value: &Expr,
-        type_text: &str,
-        module: Option<&str>,
-        indexes: &[Expr],
-        access: Access,
-    ) -> Result<Expr, Diagnostic> {
-        let types = self.types_for_cast(context, type_text, module)?;
-        let src = &*types;
-        let Some((base, stars)) = ctype::parse_type_name(src, type_text) else {
-            return Err(self
-                .error(
-                    "unknown-type",
-                    format!("type definition '{type_text}' not found in '{}'", module.unwrap_or("kernel")),
-                )
-                .token("operator '@cast'"));
-        };
-        let mut ty = base;
-        let mut left = stars;
-        while left > 0 {
-            match src.pointer_to(ty) {
-                Some(p) => ty = p,
-                // one star that no type of the kernel has: the number is the address of the base
-                None if left == 1 => break,
-                None => {
-                    let text = format!("no pointer of the type '{type_text}' is known to the kernel");
-                    return Err(self.error("unknown-type", text));
-                }
-            }
-            left -= 1;
-        }
-        let (_, shape) = ctype::strip(src, ty).map_err(type_trouble)?;
-        let at = match shape {
-            CType::Pointer(_) => At::Value(value.clone()),
-            CType::Int { .. } | CType::Enum { .. } if left == 0 => {
-                At::Value(narrow(src, value.clone(), ty).map_err(type_trouble)?)
-            }
-            // the number is the address of a value of the type
-            _ => At::Memory { base: Box::new(value.clone()), offset: 0 },
-        };
-        let here = Value { src, at, ty, space: Space::Kernel, span: var.span };
-        if var.path.is_empty() && var.pretty == 0 && (stars > 0 || !matches!(here.at, At::Value(_))) {
-            // nothing is asked of what it points to: the number itself
-            return match access {
-                Access::Write(_) => Err(self.error("write-cast", "a cast value cannot be set")),
-                _ => Ok(value.clone()),
-            };
-        }
-        self.finish(here, var, indexes, access)
-    }
-
-    /// Types in which to look for the one that a cast names.
-    fn types_for_cast(
-        &self,
-        context: PlaceContext,
-        type_text: &str,
-        module: Option<&str>,
-    ) -> Result<Rc<dyn TypeSource>, Diagnostic> {
-        let knows = |src: &dyn TypeSource| ctype::parse_type_name(src, type_text).is_some();
-        let shared = |btf: Arc<Btf>| -> Rc<dyn TypeSource> { Rc::new(btf) };
-        let Some(list) = module else {
-            if let Some(found) = context.at.and_then(|p| self.found(p)) {
-                match &*found {
-                    Found::Function { btf: Some(b), .. } => return Ok(shared(b.clone())),
-                    Found::Debug(p) if p.types.has_here(type_text) => return Ok(Rc::new(p.types.clone())),
-                    Found::Debug(p) => {
-                        // the kernel's own types before all names of the debuginfo
-                        return match self.btf().ok().filter(|b| knows(&**b)) {
-                            Some(b) => Ok(shared(b)),
-                            None => Ok(Rc::new(p.types.clone())),
-                        };
-                    }
-                    _ => {}
-                }
-            }
-            return self.btf().map(shared);
-        };
-        // `a:b`: the first that knows the type
-        let mut last = None;
-        for m in list.split(':') {
-            // what a header of the kernel declares, the kernel's types have
-            let of_kernel = m == "kernel" || m.starts_with("kernel<") || m.starts_with('<');
-            let of_file = m.contains('/') && !m.contains(".ko");
-            if of_file && !of_kernel {
-                return Err(self.error(
-                    "unknown-module",
-                    format!(
-                        "types of the file '{m}' are not known here; kernel types and those of modules are"
-                    ),
-                ));
-            }
-            let name = (!of_kernel).then_some(m);
-            let btf = match name {
-                None => self.btf(),
-                Some(m) => self.module_btf(m).map_or_else(|| self.btf(), Ok),
-            };
-            let failed = match btf {
-                Ok(b) if knows(&*b) => return Ok(shared(b)),
-                Ok(b) => Ok(shared(b)),
-                Err(e) => Err(e),
-            };
-            if let Some(info) = self.debuginfo(name) {
-                let types = Types { info, home: None, kernel: self.kernel.btf().ok() };
-                if knows(&types) {
-                    return Ok(Rc::new(types));
-                }
-            }
-            last = Some(failed);
-        }
-        last.unwrap_or_else(|| self.btf().map(shared))
     }
 
     fn of_function(
@@ -533,7 +397,7 @@ impl KernelTarget {
         Ok(value)
     }
 
-    fn finish(
+    pub(super) fn finish(
         &self,
         here: Value,
         var: &TargetVar,
@@ -617,16 +481,4 @@ fn is_record(src: &dyn TypeSource, ty: TypeRef) -> bool {
 
 fn is_void(src: &dyn TypeSource, ty: TypeRef) -> bool {
     matches!(ctype::strip(src, ty), Ok((_, CType::Void)))
-}
-
-/// The value as an integer type of fewer bits would hold it.
-fn narrow(src: &dyn TypeSource, value: Expr, ty: TypeRef) -> Result<Expr, ctype::TypeError> {
-    Ok(match ctype::scalar(src, ty)? {
-        Some(Scalar::Int { size, signed }) if size < 8 => {
-            let span = value.span;
-            let kind = ExprKind::BitField { value: Box::new(value), shift: 0, bits: size * 8, signed };
-            hir::Expr { kind, ty: hir::Ty::Long, span }
-        }
-        _ => value,
-    })
 }

@@ -9,6 +9,7 @@ use crate::diag::{Diagnostic, Span, Stage};
 use crate::syntax::ast::{BinaryOp, Ident, PathStep};
 use crate::target::ctype::{self, CType, Field, Scalar, TypeError, TypeRef, TypeSource};
 use crate::types::hir::{Expr, ExprKind, Space};
+use stp_vm::isa::Helper;
 
 /// A value that is known by its place.
 #[derive(Clone, Debug)]
@@ -294,12 +295,78 @@ impl<'a> Value<'a> {
                 };
                 Ok(long(kind, self.span))
             }
-            At::Bits { .. } => Err(semantic("write-bit-field", "bit fields cannot be written")),
-            At::Value(_) | At::Words { .. } => {
-                Err(semantic("write-register", "a value in a register cannot be written"))
+            At::Bits { base, offset, shift, bits } => {
+                let need = u32::from(*shift) + u32::from(*bits);
+                if need > 64 {
+                    return Err(semantic("bit-field", "a bit field over more than 8 bytes"));
+                }
+                let size = need.div_ceil(8).next_power_of_two() as u8;
+                let old = self.load(base, *offset, size, false);
+                let value = Box::new(self.put_bits(old, value, *shift, *bits));
+                let addr = base.clone();
+                Ok(long(ExprKind::Store { addr, offset: *offset, size, space: self.space, value }, self.span))
+            }
+            At::Words { words, bit } => {
+                let n = usize::try_from(bit / 64).ok();
+                let word = n.and_then(|n| words.get(n)).ok_or_else(out_of_range)?;
+                let (shift, bits) = ((bit % 64) as u8, size * 8);
+                if u32::from(shift) + u32::from(bits) > 64 {
+                    return Err(out_of_range());
+                }
+                let n = register_of(word).ok_or_else(not_writable)?;
+                Ok(self.set_register(n, self.put_bits(word.clone(), value, shift, bits)))
+            }
+            At::Value(e) => {
+                let n = register_of(e).ok_or_else(not_writable)?;
+                let signed = matches!(scalar, Some(Scalar::Int { signed: true, .. }));
+                // the whole register, as code that reads a value of the type expects it
+                let value = match size {
+                    8 => value,
+                    _ => {
+                        let value = Box::new(value);
+                        long(ExprKind::BitField { value, shift: 0, bits: size * 8, signed }, self.span)
+                    }
+                };
+                Ok(self.set_register(n, value))
             }
         }
     }
+
+    fn set_register(&self, n: u8, value: Expr) -> Expr {
+        let args = vec![long(ExprKind::Number(n.into()), self.span), value];
+        long(ExprKind::Helper { helper: Helper::SetRegister, args }, self.span)
+    }
+
+    /// The old value with some of its bits those of another.
+    fn put_bits(&self, old: Expr, new: Expr, shift: u8, bits: u8) -> Expr {
+        if bits >= 64 {
+            return new;
+        }
+        let number = |n: i64| long(ExprKind::Number(n), self.span);
+        let mask = ((1i64 << bits) - 1) << shift;
+        let new = binary(BinaryOp::Shl, new, number(shift.into()));
+        let new = binary(BinaryOp::BitAnd, new, number(mask));
+        binary(BinaryOp::BitOr, binary(BinaryOp::BitAnd, old, number(!mask)), new)
+    }
+}
+
+/// DWARF numbers of the argument registers, in the order of the arguments (psABI x86-64, fig. 3.36).
+pub const ARGUMENTS: [u8; 6] = [5, 4, 1, 2, 8, 9];
+
+/// The register (DWARF number) that an expression reads, if it is nothing else.
+fn register_of(e: &Expr) -> Option<u8> {
+    match &e.kind {
+        ExprKind::ProbeArg { n, .. } => ARGUMENTS.get(usize::from(*n)).copied(),
+        ExprKind::Register { n } => Some(*n),
+        // rax
+        ExprKind::ReturnValue { .. } => Some(0),
+        ExprKind::BitField { value, shift: 0, .. } => register_of(value),
+        _ => None,
+    }
+}
+
+fn not_writable() -> Diagnostic {
+    semantic("write-value", "the compiler keeps no place for this value that could be written")
 }
 
 fn out_of_range() -> Diagnostic {

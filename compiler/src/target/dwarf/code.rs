@@ -38,12 +38,24 @@ pub(super) struct Inside {
     pub parent: Die,
 }
 
+/// A call that the compiler noted.
+#[derive(Clone, Debug)]
+pub(super) struct CallSite {
+    /// `None`: a jump in the place of a call.
+    pub returns_to: Option<u64>,
+    /// The function as the caller's unit knows it.
+    pub to: Die,
+    /// The inlined instance or function that it stands in.
+    pub parent: Die,
+}
+
 /// What one walk through a unit finds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Code {
     pub subs: Vec<Sub>,
     pub inlined: Vec<Inside>,
     pub labels: Vec<Inside>,
+    pub calls: Vec<CallSite>,
 }
 
 /// A place in code that has a name: a function, an inlined instance of one, a label in one.
@@ -131,6 +143,23 @@ impl Unit {
                     }
                     around.push((depth, within, die));
                 }
+                gimli::DW_TAG_call_site | gimli::DW_TAG_GNU_call_site => {
+                    let to = match origin(gimli::DW_AT_call_origin)? {
+                        Some(o) => Some(o),
+                        None => origin(gimli::DW_AT_abstract_origin)?,
+                    };
+                    // through a pointer: nobody knows to where
+                    let (Some(to), true) = (to, within.is_some()) else { continue };
+                    let jump = e.attr(gimli::DW_AT_call_tail_call)?.is_some()
+                        || e.attr(gimli::DW_AT_GNU_tail_call)?.is_some();
+                    let after = match e.attr_value(gimli::DW_AT_call_return_pc)? {
+                        Some(v) => Some(v),
+                        // before DWARF 5
+                        None => e.attr_value(gimli::DW_AT_low_pc)?,
+                    };
+                    let returns_to = after.filter(|_| !jump).and_then(|v| self.address(v));
+                    code.calls.push(CallSite { returns_to, to, parent });
+                }
                 gimli::DW_TAG_label => {
                     let low = e.attr_value(gimli::DW_AT_low_pc)?.and_then(|v| self.address(v));
                     let (Some(within), Some(pc)) = (within, low) else { continue };
@@ -176,7 +205,7 @@ impl Debuginfo {
         Ok((file, line.unwrap_or(0)))
     }
 
-    fn instance(&self, die: Die, pc: u64, inlined: bool) -> Result<Instance> {
+    pub(super) fn instance(&self, die: Die, pc: u64, inlined: bool) -> Result<Instance> {
         let (file, line) = self.declared(die)?;
         let name = self.name_of(die)?.to_owned();
         Ok(Instance { name, die, pc, inlined, file, line, label: None })
@@ -259,6 +288,14 @@ impl Debuginfo {
         Ok(Some(out))
     }
 
+    /// Can other files call it?
+    pub fn is_external(&self, function: &Instance) -> Result<bool> {
+        Ok(matches!(
+            self.attribute(function.die, gimli::DW_AT_external)?,
+            Some((_, AttributeValue::Flag(true)))
+        ))
+    }
+
     /// The function (its own code) that holds an address; inlined instances are looked into only by
     /// [`super::scope`].
     pub fn function_at(&self, pc: u64) -> Result<Option<Instance>> {
@@ -287,29 +324,6 @@ impl Debuginfo {
                 }
             }
         }
-        Ok(out)
-    }
-
-    /// Functions that were inlined into the given ones, by pattern; and those inlined into these,
-    /// down to `depth`. A call of a function with code of its own is no part of it: a probe there
-    /// would see calls from everywhere.
-    pub fn callees(&self, functions: &[Instance], pattern: &str, depth: u32) -> Result<Vec<Instance>> {
-        let mut out: Vec<Instance> = Vec::new();
-        let mut level: Vec<Die> = functions.iter().map(|f| f.die).collect();
-        for _ in 0..depth.clamp(1, 16) {
-            let mut next = Vec::new();
-            for caller in &level {
-                let unit = self.unit_of(*caller)?;
-                for i in unit.code().inlined.iter().filter(|i| i.parent == *caller) {
-                    if glob::matches(pattern, self.name_of(i.die)?) {
-                        out.push(self.instance(i.die, i.pc, true)?);
-                    }
-                    next.push(i.die);
-                }
-            }
-            level = next;
-        }
-        out.sort_by_key(|i| (i.pc, i.inlined, i.die));
         Ok(out)
     }
 }

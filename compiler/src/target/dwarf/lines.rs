@@ -1,8 +1,9 @@
 //! Lines of source and the addresses of their code.
 //!
 //! In: a unit's line table. Out: paths of files, addresses of a line, the line
-//! of an address, the end of a function's prologue. Rows that begin a statement
-//! go before others, which optimised code has for many of its lines.
+//! of an address, the end of a function's prologue. A line is where its first
+//! instruction is, as SystemTap has it: optimised code begins many statements
+//! before the row that says so.
 
 use super::{text, Debuginfo, Result, Unit, Value};
 use crate::target::dwarf::code::Instance;
@@ -146,6 +147,7 @@ fn inside_of(ranges: &[(u64, u64)], pc: u64) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     pub pc: u64,
+    /// As it was asked for: with `nearest` there may be no code on it.
     pub line: u64,
     pub file: String,
 }
@@ -181,32 +183,36 @@ impl Debuginfo {
     fn own_lines(&self, function: &Instance) -> Result<BTreeMap<u64, u64>> {
         let unit = self.unit_of(function.die)?;
         let ranges = unit.ranges(&unit.entry(function.die)?);
-        // what was inlined into the function is code of other lines
-        let mut others: Vec<(u64, u64)> = Vec::new();
-        let code = unit.code();
-        for i in code.inlined.iter().filter(|i| i.die != function.die && inside_of(&ranges, i.pc)) {
-            let theirs = unit.ranges(&unit.entry(i.die)?);
-            // an instance around this one is no part of it
-            if theirs.iter().all(|r| inside_of(&ranges, r.0) && inside_of(&ranges, r.1 - 1))
-                && theirs != ranges
-            {
-                others.extend(theirs);
-            }
-        }
-        let inside = |pc: u64| inside_of(&ranges, pc) && !inside_of(&others, pc);
-        // by line: whether the row begins a statement (these first), and the address
-        let mut best: BTreeMap<u64, (bool, u64)> = BTreeMap::new();
+        // code of what was inlined, or of the function around an instance, has other lines of the file
+        let next = self.next_function(&unit, function);
+        let own = function.line.max(1)..next;
+        let mut best: BTreeMap<u64, u64> = BTreeMap::new();
         let mut file_known: BTreeMap<u64, bool> = BTreeMap::new();
-        for r in unit.rows()?.iter().filter(|r| !r.end && r.line >= function.line.max(1) && inside(r.pc)) {
-            // a function's own file: lines of what was inlined into it are other lines
+        for r in unit.rows()?.iter().filter(|r| !r.end && own.contains(&r.line) && inside_of(&ranges, r.pc)) {
             let own = *file_known.entry(r.file).or_insert_with(|| unit.file_path(r.file) == function.file);
             if own {
-                let this = (!r.statement, r.pc);
-                let at = best.entry(r.line).or_insert(this);
-                *at = (*at).min(this);
+                let at = best.entry(r.line).or_insert(r.pc);
+                *at = (*at).min(r.pc);
             }
         }
-        Ok(best.into_iter().map(|(line, (_, pc))| (line, pc)).collect())
+        Ok(best)
+    }
+
+    /// The line on which the next function of the file begins.
+    fn next_function(&self, unit: &Unit, function: &Instance) -> u64 {
+        let declared = unit.declared.get_or_init(|| {
+            let mut all: Vec<(u64, String)> = unit
+                .code()
+                .subs
+                .iter()
+                .filter_map(|s| self.declared(s.die).ok())
+                .map(|(file, line)| (line, file))
+                .collect();
+            all.sort_unstable();
+            all
+        });
+        let after = declared.partition_point(|(line, _)| *line <= function.line);
+        declared[after..].iter().find(|(_, file)| *file == function.file).map_or(u64::MAX, |(line, _)| *line)
     }
 
     /// First and last line of a function: from its declaration to its last line with code.
@@ -241,7 +247,7 @@ impl Debuginfo {
                     (b, None) => b,
                 };
                 match near.filter(|_| nearest) {
-                    Some(l) => found.extend(by_line.get(&l).map(|pc| (l, *pc))),
+                    Some(l) => found.extend(by_line.get(&l).map(|pc| (from, *pc))),
                     None => return Ok(Err(NoLine::Line(below, above))),
                 }
             }

@@ -117,7 +117,7 @@ impl Frames {
     }
 
     /// The canonical frame address at an instruction.
-    fn cfa(&self, pc: u64) -> Result<Option<Formula>> {
+    pub(super) fn cfa(&self, pc: u64) -> Result<Option<Formula>> {
         Ok(match self.rule(&self.debug, pc) {
             Some(f) => Some(f),
             None => self.rule(&self.eh, pc),

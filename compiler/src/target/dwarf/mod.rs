@@ -8,9 +8,10 @@
 //! which is made once per build id. Damaged debuginfo is an error, never a panic.
 //!
 //! `find` finds files, `load` opens them, this file keeps units and entries,
-//! `code` lists what a unit has of code, `scope` the variables at an address,
+//! `code` lists what a unit has of code, `calls` who calls whom, `scope` the variables at an address,
 //! `location` what their expressions mean, `lines` lines, `types` types.
 
+pub mod calls;
 pub mod code;
 pub mod find;
 pub mod index;
@@ -78,6 +79,8 @@ pub struct Anchor<'a> {
     pub section: &'a str,
 }
 
+/// Types that are units of their own (`-fdebug-types-section`), by their signature.
+type Signatures = Rc<HashMap<u64, Die>>;
 type Skeleton = (Arc<gimli::Dwarf<Reader>>, gimli::Unit<Reader>);
 
 /// One compilation unit, its split part in the place of its skeleton.
@@ -88,7 +91,10 @@ pub(crate) struct Unit {
     at: Die,
     /// Of a split unit: what the main file has of it (line table, addresses).
     skeleton: Option<Box<Skeleton>>,
+    signatures: Signatures,
     code: OnceCell<code::Code>,
+    /// Lines and files on which functions begin, sorted.
+    declared: OnceCell<Vec<(u64, String)>>,
     names: OnceCell<types::UnitNames>,
 }
 
@@ -104,6 +110,7 @@ pub struct Debuginfo {
     frames: location::Frames,
     /// Where the units of the main file begin, in order.
     starts: Vec<u64>,
+    signatures: Signatures,
     /// By start and file.
     units: RefCell<HashMap<Die, Rc<Unit>>>,
     /// Addresses of the units, sorted.
@@ -157,6 +164,7 @@ impl Unit {
         match v {
             AttributeValue::UnitRef(o) => Some(self.die(*o)),
             AttributeValue::DebugInfoRef(o) => Some(Die(self.at.0 >> FILE_SHIFT << FILE_SHIFT | o.0 as u64)),
+            AttributeValue::DebugTypesRef(s) => self.signatures.get(&s.0).copied(),
             _ => None,
         }
     }
@@ -212,16 +220,20 @@ impl Debuginfo {
         main.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
         let frames = location::Frames::load(&elf)?;
         let mut starts = Vec::new();
+        let mut signatures = HashMap::new();
         let mut headers = main.units();
         while let Some(h) = headers.next()? {
-            if let Some(at) = h.offset().as_debug_info_offset() {
-                starts.push(at.0 as u64);
+            let Some(at) = h.offset().as_debug_info_offset() else { continue };
+            starts.push(at.0 as u64);
+            if let gimli::UnitType::Type { type_signature, type_offset } = h.type_() {
+                signatures.insert(type_signature.0, Die(at.0 as u64 + type_offset.0 as u64));
             }
         }
         Ok(Self {
             main: Arc::new(main),
             frames,
             starts,
+            signatures: Rc::new(signatures),
             units: RefCell::default(),
             ranges: OnceCell::new(),
             index: OnceCell::new(),
@@ -280,7 +292,9 @@ impl Debuginfo {
                 unit,
                 at,
                 skeleton: None,
+                signatures: self.signatures.clone(),
                 code: OnceCell::new(),
+                declared: OnceCell::new(),
                 names: OnceCell::new(),
             },
         };
@@ -315,7 +329,9 @@ impl Debuginfo {
             unit: skeleton,
             at: start,
             skeleton: None,
+            signatures: self.signatures.clone(),
             code: OnceCell::new(),
+            declared: OnceCell::new(),
             names: OnceCell::new(),
         };
         let number = self.starts.partition_point(|s| *s < start.0) as u64 + 1;
@@ -334,7 +350,9 @@ impl Debuginfo {
             unit,
             at: Die(number << FILE_SHIFT | at),
             skeleton: Some(Box::new((self.main.clone(), skeleton))),
+            signatures: self.signatures.clone(),
             code: OnceCell::new(),
+            declared: OnceCell::new(),
             names: OnceCell::new(),
         })
     }

@@ -1,8 +1,8 @@
 //! Variables that are visible at an address.
 //!
 //! In: a function or an inlined instance, and an address in it. Out: its
-//! parameters and the variables of the blocks around the address, inner ones
-//! before the outer ones that they hide, by name; variables of the file.
+//! parameters and the variables of the blocks around the address, inner blocks
+//! before outer ones, of which they hide some; variables of the file.
 
 use super::location::At;
 use super::types::NameKind;
@@ -33,7 +33,7 @@ pub struct Scope {
     /// The function or inlined instance whose variables these are.
     pub die: Die,
     pub at: At,
-    /// In the order of the declarations, outer blocks first; of names that hide each other the inner one.
+    /// In the order of the declarations, inner blocks first; of names that hide each other the inner one.
     pub variables: Vec<Variable>,
     /// What the function returns; 0 is `void`.
     pub returns: TypeRef,
@@ -62,12 +62,19 @@ impl Debuginfo {
             None => die,
         };
         let mut scope = Scope { die, at: At { pc, function }, variables: Vec::new(), returns: TypeRef(0) };
-        self.block(&unit, die, pc, innermost, MAX_BLOCKS, &mut scope)?;
+        let mut blocks: Vec<Vec<Variable>> = Vec::new();
+        self.block(&unit, die, pc, innermost, MAX_BLOCKS, &mut scope, &mut blocks)?;
+        for v in blocks.into_iter().rev().flatten() {
+            if !scope.variables.iter().any(|o| o.name == v.name) {
+                scope.variables.push(v);
+            }
+        }
         self.optimised_away(&mut scope)?;
         scope.returns = self.type_of(scope.die)?;
         Ok(scope)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn block(
         &self,
         unit: &Unit,
@@ -76,8 +83,10 @@ impl Debuginfo {
         innermost: bool,
         depth: u32,
         scope: &mut Scope,
+        blocks: &mut Vec<Vec<Variable>>,
     ) -> Result<()> {
         let Some(depth) = depth.checked_sub(1) else { return Ok(()) };
+        let mut own: Vec<Variable> = Vec::new();
         let mut inner: Vec<(Die, bool)> = Vec::new();
         let mut tree = unit.unit.entries_tree(Some(unit.offset(die)?))?;
         let mut children = tree.root()?.children();
@@ -85,7 +94,7 @@ impl Debuginfo {
             let e = child.entry();
             let die = unit.die(e.offset());
             if let Some(kind) = variable_kind(e.tag()) {
-                self.add(scope, die, kind)?;
+                own.extend(self.variable(die, kind)?);
                 continue;
             }
             let inlined = e.tag() == gimli::DW_TAG_inlined_subroutine;
@@ -94,28 +103,24 @@ impl Debuginfo {
                 inner.push((die, inlined));
             }
         }
+        blocks.push(own);
         for (die, inlined) in inner {
             if inlined {
                 // another function: what is around it is not in its scope
-                scope.variables.clear();
+                blocks.clear();
                 scope.die = die;
             }
-            self.block(unit, die, pc, innermost, depth, scope)?;
+            self.block(unit, die, pc, innermost, depth, scope, blocks)?;
         }
         Ok(())
     }
 
-    fn add(&self, scope: &mut Scope, die: Die, kind: VariableKind) -> Result<()> {
+    fn variable(&self, die: Die, kind: VariableKind) -> Result<Option<Variable>> {
         let name = self.name_of(die)?;
         if name.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let variable = Variable { name: name.to_owned(), kind, die, ty: self.type_of(die)? };
-        match scope.variables.iter_mut().find(|v| v.name == name) {
-            Some(v) => *v = variable,
-            None => scope.variables.push(variable),
-        }
-        Ok(())
+        Ok(Some(Variable { name: name.to_owned(), kind, die, ty: self.type_of(die)? }))
     }
 
     /// Parameters and outer variables that only the abstract function still has.
@@ -131,7 +136,7 @@ impl Debuginfo {
             let Some(kind) = variable_kind(e.tag()) else { continue };
             let die = unit.die(e.offset());
             if !scope.variables.iter().any(|v| v.name == self.name_of(die).unwrap_or("")) {
-                self.add(scope, die, kind)?;
+                scope.variables.extend(self.variable(die, kind)?);
             }
         }
         Ok(())

@@ -41,11 +41,15 @@ impl Drop for Dir {
 }
 
 fn compile(flags: &[&str]) -> (Dir, PathBuf) {
+    compile_as("-c", flags)
+}
+
+fn compile_as(kind: &str, flags: &[&str]) -> (Dir, PathBuf) {
     let dir = Dir::new();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dwarf/sample.c");
     let out = Command::new("cc")
         .current_dir(&dir.0)
-        .args(["-c", "-o", "sample.o"])
+        .args([kind, "-o", "sample.o"])
         .args(flags)
         .arg(&source)
         .output()
@@ -218,15 +222,43 @@ fn labels_and_callees_are_found_in_their_function() {
         );
         assert_eq!(labels[0].line, line("again:"));
         let names = |pattern: &str, depth| -> Vec<String> {
-            let found = info.callees(std::slice::from_ref(&compute), pattern, depth).expect("callees");
-            let mut names: Vec<String> = found.into_iter().map(|i| i.name).collect();
+            let found = info.callees(std::slice::from_ref(&compute), pattern, depth).expect("callees").found;
+            let mut names: Vec<String> = found.into_iter().map(|c| c.callee.name).collect();
             names.sort();
             names
         };
-        assert_eq!(names("*", 1), ["twice"], "{flags:?}: the others are called");
+        assert_eq!(names("*", 1), ["leaf", "twice"], "{flags:?}: what other files have is not here");
         assert_eq!(names("tw*", 2), ["twice"]);
-        assert!(names("le*", 1).is_empty());
+        assert_eq!(names("le*", 1), ["leaf"]);
+        let leaf = info.callees(std::slice::from_ref(&compute), "leaf", 1).expect("callees").found.remove(0);
+        assert_eq!((leaf.callee.inlined, leaf.caller.name.as_str()), (false, "compute"));
+        // from an address that the caller holds, which is at the top of the stack
+        let [way] = &leaf.ways[..] else { panic!("{flags:?}: {leaf:?}") };
+        let [(0, returns)] = &way[..] else { panic!("{flags:?}: {way:?}") };
+        for pc in returns {
+            let around = info.function_at(*pc).expect("sound").map(|f| f.die);
+            assert_eq!(around, Some(compute.die), "{flags:?}");
+        }
     }
+}
+
+#[test]
+fn types_in_units_of_their_own_are_found_by_their_signature() {
+    // linked: in an object file each is a section that other files may have as well
+    let flags = ["-fPIC", "-nostdlib", "-O2", "-gdwarf-5", "-fdebug-types-section"];
+    let (_dir, object) = compile_as("-shared", &flags);
+    let info = Rc::new(Debuginfo::open(&object, &Cache::default()).expect("debuginfo"));
+    let compute = one(&info, "compute");
+    let scope = info.scope(compute.die, compute.pc, false).expect("scope");
+    let src = types(&info, compute.die);
+    assert_eq!(ctype::type_name(&src, scope.variables[0].ty), "struct sample*");
+    let Ok(CType::Pointer(to)) = ctype::strip(&src, scope.variables[0].ty).map(|t| t.1) else {
+        panic!("s is no pointer");
+    };
+    let grid = ctype::find_field(&src, to, "grid").expect("sound").expect("member");
+    assert_eq!((grid.offset(), ctype::size_of(&src, grid.ty)), (40, Ok(24)));
+    let record = src.record(RecordKind::Struct, "sample").expect("by its name");
+    assert_eq!(ctype::size_of(&src, record), Ok(72));
 }
 
 #[test]

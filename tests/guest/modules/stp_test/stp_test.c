@@ -6,6 +6,7 @@
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/proc_fs.h>
 #include <linux/uaccess.h>
 
@@ -31,6 +32,8 @@ struct stp_rec {
 	enum stp_colour colour;
 	bool flag;
 	unsigned long long wide;
+	unsigned short wide16[3];
+	unsigned int wide32[3];
 };
 
 struct stp_pair {
@@ -71,7 +74,12 @@ static struct stp_rec stp_first = {
 	.row = { 10, 20, 30 },
 	.colour = STP_GREEN,
 	.wide = 42,
+	.wide16 = { 0x20ac, 'h' },
+	.wide32 = { 0xe4, 'x' },
 };
+
+/* 1000 and the number of the processor */
+static DEFINE_PER_CPU(int, stp_per_cpu);
 
 /* a value that no optimiser can know */
 static noinline int stp_opaque(int n)
@@ -182,6 +190,10 @@ static const struct proc_ops stp_ops = {
 
 static int __init stp_init(void)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		per_cpu(stp_per_cpu, cpu) = 1000 + cpu;
 	return proc_create("stp_test", 0200, NULL, &stp_ops) ? 0 : -ENOMEM;
 }
 
