@@ -37,11 +37,17 @@ const USERS: &str = "rmmod stpvm && insmod /stpvm.ko gid_stapdev=100 gid_stapsys
      vmtest caps 100 15 && vmtest caps 101 7 && vmtest caps 102 2 && vmtest caps 103 0 &&\n\
      vmtest own 102 && idle && reload";
 
+/// The stacks that the NMIs log are not what is looked for.
+const NMIS: &str = "dmesg -c >before; vmtest nmi && idle || exit 1\n\
+     dmesg -c | grep -E 'BUG|WARNING|Oops|general protection' && fail 'in the log'\n\
+     grep -E 'BUG|WARNING|Oops' before && fail 'before'; true";
+
 pub fn checks() -> Vec<Check> {
     let mut checks: Vec<Check> = CASES
         .iter()
         .map(|(case, limit)| Check::new(case, &format!("vmtest {case} && idle"), ok).limit(*limit))
         .collect();
+    checks.push(Check::new("nmi", NMIS, ok).limit(30));
     checks.push(Check::new("users without rights", USERS, ok).limit(60));
     checks
 }

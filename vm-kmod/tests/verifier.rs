@@ -145,6 +145,79 @@ fn field_unused_is_zero_and_numbers_are_in_range() {
     pair(&[i(Op::Charge, 0, 0, 0, 1), RET], &[i(Op::Charge, 0, 0, 0, 0), RET], Rule::Field);
 }
 
+/// An image with a statistics of a log histogram (0), one without (1), a map (2) and a walk over it.
+fn with_tables(code: &[Insn]) -> Image {
+    let mut im = Image::new();
+    im.stat();
+    im.stat();
+    im.globals[0].hist = 1;
+    im.map(&[INT], INT, 4);
+    im.iter(Iter { map: 2, has_limit: 1, ..Iter::default() });
+    im.probe(&[&[LOCK, i(Op::Ldi, 0, 0, 0, 1)], code].concat(), &[(0, READ), (1, READ), (2, READ)]);
+    im
+}
+
+#[test]
+fn field_numbers_of_aggregates_keys_and_registers_are_in_range() {
+    let agld = i(Op::Agld, 0, 0, 0, 0);
+    let itnew = i(Op::Itnew, 0, 0, 0, 0);
+    for (before, good, bad) in [
+        (agld, i(Op::Agget, 0, 0, 5, 0), i(Op::Agget, 0, 0, 6, 0)),
+        (agld, i(Op::Prhist, 1, 0, 0, 0), i(Op::Prhist, 2, 0, 0, 0)),
+        (agld, i(Op::Prhist, 0, 0, 0, 0), i(Op::Prhist, 0, 0, 0, 1)), // a statistics without one
+        (agld, i(Op::Sphist, 0, 0, 0, 0), i(Op::Sphist, 0, 0, 0, 1)),
+        (itnew, i(Op::Itkey, 0, 0, 11, 0), i(Op::Itkey, 0, 0, 12, 0)),
+        (itnew, i(Op::Itkeys, 0, 0, 11, 0), i(Op::Itkeys, 0, 0, 12, 0)),
+        (agld, i(Op::Reg, 0, 0, 0, 255), i(Op::Reg, 0, 0, 0, 256)),
+        (agld, i(Op::Reg, 0, 0, 0, 0), i(Op::Reg, 0, 0, 0, -1)),
+        (agld, i(Op::Charge, 0, 0, 0, 65_535), i(Op::Charge, 0, 0, 0, 65_536)),
+    ] {
+        accepted(&with_tables(&[before, good, RET]));
+        refused(&with_tables(&[before, bad, RET]), Rule::Field);
+    }
+}
+
+#[test]
+fn frame_bounds_aggregates_and_iterators() {
+    for op in [Op::Agld, Op::Itnew] {
+        accepted(&with_tables(&[i(op, 3, 0, 0, 0), RET]));
+        refused(&with_tables(&[i(op, 4, 0, 0, 0), RET]), Rule::Frame);
+    }
+}
+
+#[test]
+fn assign_iterators_limits_and_slice_keys() {
+    let next = i(Op::Itnext, 0, 1, 0, 0);
+    accepted(&with_tables(&[i(Op::Itnew, 0, 0, 0, 0), next, RET]));
+    refused(&with_tables(&[i(Op::Itnew, 1, 0, 0, 0), next, RET]), Rule::Assign);
+    // r5, its limit, is not there; without a limit the field is not read
+    let mut im = with_tables(&[i(Op::Itnew, 0, 5, 0, 0), RET]);
+    refused(&im, Rule::Assign);
+    im.iters[0].has_limit = 0;
+    accepted(&im);
+    // nor is r5 as the key of a slice
+    let mut im = with_tables(&[i(Op::Itnew, 0, 0, 5, 0), RET]);
+    accepted(&im);
+    im.iters[0].slice = 1;
+    refused(&im, Rule::Assign);
+}
+
+#[test]
+fn loop_keeps_aggregates_of_its_head() {
+    // a jump around the aggregate, into the loop: its end may come to the head without it
+    let agld = i(Op::Agld, 0, 0, 0, 0);
+    let code = [
+        ibc(Op::Jeqi, 0, 2, 7),
+        agld,
+        i(Op::Agget, 1, 0, 0, 0), // head
+        i(Op::Addi, 0, 0, 0, 1),
+        ibc(Op::Looplti, 0, 3, 9),
+        RET,
+    ];
+    accepted(&with_tables(&[&[agld], &code[..]].concat()));
+    refused(&with_tables(&code), Rule::Loop);
+}
+
 #[test]
 fn frame_bounds_registers_slots_and_lists() {
     pair(&[i(Op::Ldi, 15, 0, 0, 0), RET], &[i(Op::Ldi, 16, 0, 0, 0), RET], Rule::Frame);

@@ -13,15 +13,13 @@ static const struct {
 	void (*run)(char **argv);
 	int least;
 } cases[] = {
-	{ "order", case_order, 0 },	{ "count", case_count, 1 },
-	{ "wake", case_wake, 0 },	{ "error", case_error, 0 },
-	{ "refused", case_refused, 0 }, { "storm", case_storm, 2 },
-	{ "two", case_two, 1 },		{ "bulk", case_bulk, 1 },
-	{ "fuzz", case_fuzz, 1 },	{ "cost", case_cost, 1 },
-	{ "bare", case_bare, 1 },	{ "caps", case_caps, 2 },
-	{ "endless", case_endless, 0 }, { "hold", case_hold, 1 },
-	{ "room", case_room, 0 },	{ "own", case_own, 1 },
-	{ "many", case_many, 0 },	{ "compat", case_compat, 0 },
+	{ "order", case_order, 0 },	{ "count", case_count, 1 },	{ "wake", case_wake, 0 },
+	{ "error", case_error, 0 },	{ "refused", case_refused, 0 }, { "storm", case_storm, 2 },
+	{ "two", case_two, 1 },		{ "bulk", case_bulk, 1 },	{ "fuzz", case_fuzz, 1 },
+	{ "cost", case_cost, 1 },	{ "bare", case_bare, 1 },	{ "caps", case_caps, 2 },
+	{ "endless", case_endless, 0 }, { "hold", case_hold, 1 },	{ "room", case_room, 0 },
+	{ "nmi", case_nmi, 0 },		{ "own", case_own, 1 },		{ "many", case_many, 0 },
+	{ "compat", case_compat, 0 },
 };
 
 int main(int argc, char **argv)

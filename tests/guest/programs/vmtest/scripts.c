@@ -49,6 +49,7 @@ static const struct place places[] = {
 	{ "sysenter", IM_K_SYSENTER, 0, NULL, NULL, SYS_getppid },
 	{ "sysexit", IM_K_SYSEXIT, 0, NULL, NULL, SYS_getppid },
 	{ "trace", IM_K_TRACE, 0, NULL, "sys_enter", 2 },
+	{ "nmi", IM_K_TRACE, 0, NULL, "nmi_handler", 3 },
 	{ "timer", IM_K_TIMER, 0, NULL, NULL, 1000000 },
 	{ "profile", IM_K_PROFILE, 0, NULL, NULL, 1000000 },
 	{}

@@ -125,6 +125,38 @@ void case_fuzz(char **argv)
 	printf("%u rounds, %u loaded, %u started\n", rounds, accepted, started);
 }
 
+/* nmi: handlers run in NMIs, which interrupt those of another session and their own */
+void case_nmi(char **argv)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY), i;
+	struct session s[2];
+	struct hammers h;
+	u64 hits, busy;
+
+	(void)argv;
+	check(fd >= 0, "sysrq-trigger: %m");
+	open_session(&s[0]);
+	must_load(&s[0], printer(s[0].info.isa_hash, place("nmi")));
+	open_session(&s[1]);
+	must_load(&s[1], printer(s[1].info.isa_hash, place("sysenter")));
+	must_start(&s[0]);
+	must_start(&s[1]);
+	hammer_start(&h);
+	/* a backtrace of every CPU is asked for by an NMI */
+	for (i = 0; i < 20; i++)
+		check(write(fd, "l", 1) == 1, "sysrq: %m");
+	hammer_stop(&h);
+	must_stop(&s[1]);
+	must_stop(&s[0]);
+	hits = stats_of(&s[0], 0).hits;
+	busy = stats_of(&s[0], 0).skipped_busy;
+	printf("%llu hits in NMIs, %llu busy\n", (unsigned long long)hits,
+	       (unsigned long long)busy);
+	check(hits + busy >= 10, "hardly any NMIs");
+	close(s[0].fd);
+	close(s[1].fd);
+}
+
 /* endless [print]: a begin handler without a bound dies with its loader; print: one that
  * waits for a reader that there is not */
 void case_endless(char **argv)

@@ -128,6 +128,7 @@ void case_hold(char **argv);
 void case_storm(char **argv);
 void case_fuzz(char **argv);
 void case_endless(char **argv);
+void case_nmi(char **argv);
 void case_own(char **argv);
 void case_many(char **argv);
 void case_compat(char **argv);
