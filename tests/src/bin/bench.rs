@@ -326,8 +326,23 @@ fn events(page: &mut String, bpftrace: Option<PathBuf>) -> Result<()> {
         }
         page.push('\n');
     }
+    page.push_str(PROFILE);
     Ok(())
 }
+
+/// What the instructions of an event are, counted in the module's listing.
+const PROFILE: &str = "\
+Where they go, on 6.1: ftrace's own trampoline 36; the hook, which finds the probe by the address and
+says where it hit, 40; the guards (interrupts off, busy, stack, the clock read twice for the overload
+guard) 65; a counter is added without the interpreter, 20. The interpreter adds 45 to enter and leave
+and, an instruction, 10 to 15 where what follows is expected and 30 where it goes through the tree of
+compares. A record takes 65, a key of an array 70, a word of kernel memory 35.
+
+A return probe is dear by what the kernel does: a kretprobe without a handler costs 391 there, an fprobe
+441 on 6.12. Going round them by `rethook_hook()` under our own ftrace hook is not possible: modules may
+not call it.
+
+";
 
 fn which(program: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|d| d.join(program)).find(|p| p.exists())
