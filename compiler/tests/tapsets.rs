@@ -116,7 +116,11 @@ fn every_function_compiles() {
     for (name, params) in functions() {
         let args: Vec<&str> = params.iter().map(|t| if t == "string" { "\"x\"" } else { "1" }).collect();
         let script = format!("probe begin {{ {name}({}) }}", args.join(", "));
-        said += &complaints(&script);
+        let one = complaints(&script);
+        // types of modules are there while they are loaded
+        if !one.contains("while it is loaded") {
+            said += &one;
+        }
     }
     assert!(said.is_empty(), "{said}");
 }
@@ -132,7 +136,10 @@ fn every_alias_compiles() {
         for alias in syntax::outline(&text).aliases {
             let one = complaints(&format!("probe {alias} {{ println(pp()) }}"));
             // a kernel need not have every place; what it has must type-check
-            let absent = ["no match", "needs", "no probes found"].iter().any(|w| one.contains(w));
+            let absent =
+                ["no match", "needs", "no probes found", "is not loaded", "while it is loaded", "not served"]
+                    .iter()
+                    .any(|w| one.contains(w));
             if !absent {
                 said += &one;
             }

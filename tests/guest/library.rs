@@ -2,6 +2,14 @@
 //! things in /proc, and beside memory of known content.
 
 use super::{numbers, ok, prints, Check};
+use stp_tests::guest::Guest;
+
+/// Modules of the kernel that the cases load: disks without hardware.
+pub fn prepare(guest: &mut Guest) {
+    for name in ["null_blk", "scsi_mod", "scsi_debug"] {
+        guest.kernel_module(name);
+    }
+}
 
 pub fn checks() -> Vec<Check> {
     vec![
@@ -63,6 +71,28 @@ pub fn checks() -> Vec<Check> {
              sed -E 's/0x[0-9a-f]{6,}/ADDR/g' out",
             |o| prints(o, include_str!("scripts/narrow.expected")),
         ),
+        Check::new(
+            "a disk's requests say where and how much",
+            // block 8 of 4096 bytes is sector 64 of 512, block 16 is sector 128; what is done has nothing left
+            "modprobe null_blk || exit\n\
+             cat >io <<'END'\n\
+             dd if=/dev/nullb0 of=/dev/null bs=4096 count=1 skip=8 iflag=direct 2>/dev/null\n\
+             dd if=/dev/zero of=/dev/nullb0 bs=4096 count=1 seek=16 conv=fsync 2>/dev/null\nEND\n\
+             stap -c 'sh io' /scripts/disk.stp; s=$?; rmmod null_blk; exit $s",
+            |o| prints(o, "request R rw=0 sector=64 size=4096 vcnt=1\nend R rw=0 sector=64 size=0 vcnt=1\n\
+                           request W rw=1 sector=128 size=4096 vcnt=1\nend W rw=1 sector=128 size=0 vcnt=1\n"),
+        )
+        .may_log(&["null_blk"]),
+        Check::new(
+            "commands of a SCSI disk are seen from the queue to the driver and back",
+            "stap -e 'probe scsi.iocompleted { exit() }' 2>err && exit 9; grep -c 'scsi_mod.* is not loaded' err\n\
+             stap -p2 -e 'probe begin { println(NFS_I(1)) }' 2>err && exit 8; grep -c 'modprobe nfs. first' err\n\
+             modprobe scsi_mod || exit\n\
+             stap -c 'modprobe scsi_debug delay=0' /scripts/scsi.stp",
+            |o| prints(o, "1\n1\ndispatched 1 done 1 completed 1 executed 1 wrong 0\n"),
+        )
+        .may_log(&["scsi", "SCSI", "dev_size_mb="])
+        .limit(120),
         Check::new(
             "arguments of a function can be changed with -g",
             "cat >short.stp <<'END'\n\

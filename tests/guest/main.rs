@@ -26,6 +26,11 @@ impl Check {
         Check { case: Case::new(name, &format!(". /lib.sh\n{script}")), holds, may_log: &[] }
     }
 
+    pub fn may_log(mut self, lines: &'static [&'static str]) -> Check {
+        self.may_log = lines;
+        self
+    }
+
     pub fn limit(mut self, seconds: u64) -> Check {
         self.case = self.case.limit(seconds);
         self
@@ -134,12 +139,20 @@ fn files_and_input_reach_scripts_in_kernel_6_12() {
 
 #[test]
 fn the_library_sees_kernel_6_1_as_it_is() {
-    run("6.1", [aliases::checks("6.1"), library::checks()].into_iter().flatten().collect());
+    run_with(
+        "6.1",
+        [aliases::checks("6.1"), library::checks()].into_iter().flatten().collect(),
+        library::prepare,
+    );
 }
 
 #[test]
 fn the_library_sees_kernel_6_12_as_it_is() {
-    run("6.12", [aliases::checks("6.12"), library::checks()].into_iter().flatten().collect());
+    run_with(
+        "6.12",
+        [aliases::checks("6.12"), library::checks()].into_iter().flatten().collect(),
+        library::prepare,
+    );
 }
 
 #[test]

@@ -31,12 +31,19 @@ impl KernelTarget {
         let types = self.types_for_cast(context, type_text, module)?;
         let src = &*types;
         let Some((base, stars)) = ctype::parse_type_name(src, type_text) else {
-            return Err(self
-                .error(
-                    "unknown-type",
-                    format!("type definition '{type_text}' not found in '{}'", module.unwrap_or("kernel")),
-                )
-                .token("operator '@cast'"));
+            let list = module.unwrap_or("kernel");
+            let text = format!("type definition '{type_text}' not found in '{list}'");
+            let error = self.error("unknown-type", text).token("operator '@cast'");
+            // a module's types come and go with it
+            let absent = list
+                .split(':')
+                .find(|m| *m != "kernel" && !m.contains(['<', '/', '.']) && self.module_btf(m).is_none());
+            return Err(match absent {
+                Some(m) => error.help(format!(
+                    "types of the module '{m}' are known while it is loaded: `modprobe {m}` first"
+                )),
+                None => error,
+            });
         };
         let mut ty = base;
         let mut left = stars;
