@@ -23,7 +23,7 @@ pub struct Binder<'w, 'a> {
     pub model: Model,
     globals: HashMap<(UnitId, usize), GlobalId>,
     /// What a name means as a global to a unit.
-    global_names: HashMap<(UnitId, String), Option<GlobalId>>,
+    global_names: HashMap<(UnitId, bool, String), Option<GlobalId>>,
     pub(super) functions: HashMap<FunctionSource, FunctionId>,
     /// Functions whose bodies are still to be bound.
     queue: Vec<FunctionId>,
@@ -193,15 +193,19 @@ impl<'w, 'a> Binder<'w, 'a> {
 
     // ---- globals -------------------------------------------------------
 
-    /// The global that a name means in a unit: its own, a user's, the library's.
-    pub(super) fn global(&mut self, name: &str, unit: UnitId) -> Option<GlobalId> {
-        let key = (unit, name.to_string());
+    /// The global that a name means: one of its own file, a user's, the library's. The functions of
+    /// the library do not see the users': their locals may have any name. Its aliases do, as the
+    /// variables of an alias are the probe's.
+    pub(super) fn global(&mut self, name: &str, scope: &Scope) -> Option<GlobalId> {
+        let unit = scope.unit;
+        let closed = scope.function.is_some() && self.world.units[unit].library;
+        let key = (unit, closed, name.to_string());
         if let Some(known) = self.global_names.get(&key) {
             return *known;
         }
         let own = self.declared(name, unit, true);
         let found = own.or_else(|| {
-            let users: Vec<UnitId> = self.world.user_units().collect();
+            let users: Vec<UnitId> = self.world.user_units().filter(|_| !closed).collect();
             users.into_iter().find_map(|u| self.declared(name, u, false))
         });
         let found = found.or_else(|| {
@@ -544,7 +548,7 @@ impl<'w, 'a> Binder<'w, 'a> {
                 if let Some(l) = scope.names.get(name) {
                     return one(StmtKind::DeleteLocal(*l));
                 }
-                match self.global(name, scope.unit) {
+                match self.global(name, scope) {
                     Some(g) => {
                         self.written(g, e.span, scope);
                         one(StmtKind::DeleteGlobal(g))
@@ -583,7 +587,7 @@ impl<'w, 'a> Binder<'w, 'a> {
             self.world.error("not-an-array", "only a global array can be indexed", base.span);
             return None;
         };
-        let global = if scope.names.contains_key(name) { None } else { self.global(name, scope.unit) };
+        let global = if scope.names.contains_key(name) { None } else { self.global(name, scope) };
         match global {
             Some(g) => self.use_global(g, keys, base.span).then_some(g),
             None => {

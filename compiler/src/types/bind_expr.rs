@@ -192,7 +192,7 @@ impl Binder<'_, '_> {
                 span,
             );
         }
-        if let Some(g) = self.global(name, scope.unit) {
+        if let Some(g) = self.global(name, scope) {
             if !self.use_global(g, 0, span) {
                 return self.poison(span);
             }

@@ -18,7 +18,7 @@ impl Binder<'_, '_> {
     /// of its own and the statement that copies it.
     pub(super) fn loop_variable(&mut self, name: &ast::Ident, scope: &mut Scope) -> (LocalId, Option<Stmt>) {
         if !scope.names.contains_key(&name.name) {
-            if let Some(g) = self.global(&name.name, scope.unit) {
+            if let Some(g) = self.global(&name.name, scope) {
                 self.use_global(g, 0, name.span);
                 self.written(g, name.span, scope);
                 let local = self.temporary(&name.name, name.span, scope);

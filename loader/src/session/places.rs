@@ -130,7 +130,8 @@ impl Addresses {
             let place = module.map_or("the kernel".to_string(), |m| format!("module {m}"));
             let problem = match found[&(what, name, module)].as_slice() {
                 [0] => Some(
-                    "the addresses of kernel symbols are hidden from this user (sysctl kernel.kptr_restrict)"
+                    "the addresses of kernel symbols are hidden from this user (they are for root only, unless kernel.kptr_restrict is 0 and \
+                     kernel.perf_event_paranoid at most 1)"
                         .to_string(),
                 ),
                 [address] => {
