@@ -129,6 +129,7 @@ struct stpvm_ring {
 
 enum stpvm_source_id {
 	SRC_PROCFS,
+	SRC_NETFILTER,
 	SRC_TIMER,
 	SRC_PERF,
 	SRC_KPROBE,

@@ -292,3 +292,9 @@ fn the_value_of_a_file_is_set_appended_to_and_cut_to_its_buffer() {
     // Elsewhere there is none, whatever the host has in its place.
     assert_eq!(value_after(TIMER, b"old", 64, &[set, add, get]), (bytes(b"old"), String::new()));
 }
+
+#[test]
+fn only_a_netfilter_probe_has_a_verdict() {
+    assert_eq!(call(Helper::Verdict, &[]), "1");
+    assert_eq!(call(Helper::SetVerdict, &[I(0)]), "ERROR: no such verdict on a packet: 0\n");
+}
