@@ -59,9 +59,8 @@ pub fn checks() -> Vec<Check> {
         ),
         Check::new(
             "a verdict of guru mode drops packets, and others pass",
-            "stap -g -m nf -e 'global dropped probe netfilter.pf(\"NFPROTO_IPV4\").hook(\"NF_INET_LOCAL_IN\")\n\
-             { p = @cast($skb, \"struct sk_buff\"); h = p->head + p->network_header\n\
-             if ((kernel_char(h + 19) & 0xff) == 2) { $verdict = 0; dropped++ } }\n\
+            "stap -g -m nf -e 'global dropped probe netfilter.ipv4.local_in\n\
+             { if (daddr == \"127.0.0.2\") { $verdict = nf_drop; dropped++ } }\n\
              probe begin { println(\"armed\") } probe end { println(\"dropped \", dropped) }' >out & await out armed\n\
              ping -c 2 -W 1 127.0.0.2 >/dev/null; echo two $?; ping -c 2 -W 5 127.0.0.3 >/dev/null; echo three $?\n\
              kill -INT $!; wait $!; ping -c 1 -W 5 127.0.0.2 >/dev/null; echo after $?; cat out",
