@@ -48,6 +48,36 @@ pub fn checks() -> Vec<Check> {
         )
         .limit(60),
         Check::new(
+            "packets pass netfilter hooks with their addresses, ports and flags",
+            "stap -c 'load_tcp 5 100' /scripts/netfilter.stp",
+            |o| {
+                // one connection: SYN there, SYN with ACK back
+                let sum = "500\n";
+                prints(o, &format!("{sum}syn 2 with ack 1 fin 1\nbytes of messages {sum}from 127.0.0.1 to 127.0.0.1\n\
+                           in lo out <>\nearly 1 late 0 hook 1 verdict 1\n"))
+            },
+        ),
+        Check::new(
+            "a verdict of guru mode drops packets, and others pass",
+            "stap -g -m nf -e 'global dropped probe netfilter.ipv4.local_in\n\
+             { if (daddr == \"127.0.0.2\") { $verdict = nf_drop; dropped++ } }\n\
+             probe begin { println(\"armed\") } probe end { println(\"dropped \", dropped) }' >out & await out armed\n\
+             ping -c 2 -W 1 127.0.0.2 >/dev/null; echo two $?; ping -c 2 -W 5 127.0.0.3 >/dev/null; echo three $?\n\
+             kill -INT $!; wait $!; ping -c 1 -W 5 127.0.0.2 >/dev/null; echo after $?; cat out",
+            |o| prints(o, "two 1\nthree 0\nafter 0\narmed\ndropped 2\n"),
+        )
+        .limit(60),
+        Check::new(
+            "sessions end under packets at their hooks",
+            "(while :; do load_tcp 20 1000; done) >/dev/null 2>&1 & busy=$!\n\
+             for n in 1 2 3 4 5 6; do\n\
+             stap -e 'global n probe netfilter.ipv4.* { n++ } probe begin { println(\"armed\") }' >out$n & await out$n armed; sleep 0.2\n\
+             kill -$((n % 2 ? 9 : 2)) $!; wait $!; done 2>/dev/null\n\
+             kill $busy; wait $busy 2>/dev/null; idle; echo clean",
+            |o| prints(o, "clean\n"),
+        )
+        .limit(60),
+        Check::new(
             "standard input comes by bytes and by lines",
             "printf 'q\\nhello\\nquit\\nlost\\n' | stap -e '\n\
              probe input.char { chars .= char } probe end { printf(\"%d bytes\\n\", strlen(chars)) } global chars\n\

@@ -35,6 +35,7 @@ notrace int vm_raise(struct vm_ctx *c, enum vm_error e, s64 arg)
 	case E_GROUP:
 	case E_REGISTER:
 	case E_ARGUMENT:
+	case E_VERDICT:
 	case E_SIGNAL:
 	case E_BADSPEC:
 		out_dec(&o, arg);

@@ -95,6 +95,11 @@ static notrace void value_put(struct vm_ctx *c, bool append, const struct vm_slo
 /* DWARF numbers of the registers of arguments (System V ABI of x86-64) */
 static const u8 arg_register[6] = { 5, 4, 1, 2, 8, 9 };
 
+static notrace u32 *verdict(struct vm_ctx *c)
+{
+	return c->probe->kind == IM_K_NETFILTER ? c->hit->host : NULL;
+}
+
 /* -- results: none ----------------------------------------------------------------- */
 
 notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
@@ -140,6 +145,12 @@ notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_s
 		if (ri[0] < 0 || ri[0] > 5 ||
 		    !vmh_set_register(c->hit, arg_register[ri[0]], (u64)ri[1], true))
 			return vm_raise(c, E_ARGUMENT, (s64)((u64)ri[0] + 1));
+		return 0;
+	case H_SET_VERDICT:
+		/* NF_DROP to NF_STOP; above the low byte an error or a queue */
+		if (!verdict(c) || (ri[0] & 0xff) > 5)
+			return vm_raise(c, E_VERDICT, ri[0]);
+		*verdict(c) = (u32)ri[0];
 		return 0;
 	case H_FTRACE:
 	case H_PRINTK:
@@ -229,6 +240,9 @@ notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 		break;
 	case H_SYSCALL_NR:
 		*out = c->hit->sysnr;
+		break;
+	case H_VERDICT:
+		*out = verdict(c) ? *verdict(c) : 1;
 		break;
 	case H_PROBE_ADDR:
 		*out = (s64)c->hit->addr;

@@ -103,12 +103,12 @@ enum im_kind {
 	IM_K_SYSEXIT,
 	IM_K_UENTRY, /* user probes: later */
 	IM_K_URETURN,
-	IM_K_PERF,     /* addr = config, arg = period, arg2 = type | IM_PERF_FREQ */
-	IM_K_PROCFS_R, /* name = path, arg = size of the buffer or 0, arg2 = umask */
-	IM_K_PROCFS_W, /* name = path, arg2 = umask */
-	IM_K_HWBREAK,  /* addr = data, arg = length, arg2 = 2: written, 3: read or written */
-	IM_K_NETFILTER,
-	IM_K_INPUT, /* standard input of the loader: arg = 0 a byte, 1 a line */
+	IM_K_PERF,	/* addr = config, arg = period, arg2 = type | IM_PERF_FREQ */
+	IM_K_PROCFS_R,	/* name = path, arg = size of the buffer or 0, arg2 = umask */
+	IM_K_PROCFS_W,	/* name = path, arg2 = umask */
+	IM_K_HWBREAK,	/* addr = data, arg = length, arg2 = 2: written, 3: read or written */
+	IM_K_NETFILTER, /* addr = hook, arg = priority, arg2 = protocol family */
+	IM_K_INPUT,	/* standard input of the loader: arg = 0 a byte, 1 a line */
 	IM_K_MAX
 };
 

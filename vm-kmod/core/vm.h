@@ -32,6 +32,7 @@ struct vm_ctx;	/* what one running handler needs (one per CPU) */
  *                              by the host, if the probe has IM_P_ENTRY_ARGS
  *   IM_K_TRACE                 the event's arguments
  *   IM_K_SYSENTER, _SYSEXIT    the six arguments of the call; retval at exit
+ *   IM_K_NETFILTER             packet, device in, device out, hook
  */
 struct vm_hit {
 	const u64 *args;  /* raw arguments: value n is args[argmap[n]] */
@@ -43,8 +44,8 @@ struct vm_hit {
 	u32 nargs;  /* how many of args may be read; others give 0 */
 	u32 flags;  /* VM_HIT_* */
 	s64 sysnr;  /* system call number or -1 */
-	/* IM_K_PROCFS_R, IM_K_PROCFS_W, IM_K_INPUT: a struct vm_value; otherwise
-	 * for the host's own helpers */
+	/* IM_K_PROCFS_R, IM_K_PROCFS_W, IM_K_INPUT: a struct vm_value;
+	 * IM_K_NETFILTER: the verdict on the packet, u32 */
 	void *host;
 };
 /* $value: what is written to a file by a reader's handler, or was by a writer */

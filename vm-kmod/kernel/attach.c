@@ -12,10 +12,11 @@
 #include "attach.h"
 
 static const struct stpvm_source *const stpvm_sources[SRC_MAX] = {
-	[SRC_TIMER] = &stpvm_timer_source,   [SRC_PERF] = &stpvm_perf_source,
-	[SRC_KPROBE] = &stpvm_kprobe_source, [SRC_RETURN] = &stpvm_return_source,
-	[SRC_FENTRY] = &stpvm_fentry_source, [SRC_SYSCALL] = &stpvm_syscall_source,
-	[SRC_TRACE] = &stpvm_trace_source,   [SRC_PROCFS] = &stpvm_procfs_source,
+	[SRC_TIMER] = &stpvm_timer_source,	   [SRC_PERF] = &stpvm_perf_source,
+	[SRC_KPROBE] = &stpvm_kprobe_source,	   [SRC_RETURN] = &stpvm_return_source,
+	[SRC_FENTRY] = &stpvm_fentry_source,	   [SRC_SYSCALL] = &stpvm_syscall_source,
+	[SRC_TRACE] = &stpvm_trace_source,	   [SRC_PROCFS] = &stpvm_procfs_source,
+	[SRC_NETFILTER] = &stpvm_netfilter_source,
 };
 
 /*
@@ -24,7 +25,8 @@ static const struct stpvm_source *const stpvm_sources[SRC_MAX] = {
  * last, they are cheapest to take back.
  */
 static const u8 arm_order[SRC_MAX] = {
-	SRC_PROCFS, SRC_FENTRY, SRC_RETURN, SRC_KPROBE, SRC_SYSCALL, SRC_TRACE, SRC_PERF, SRC_TIMER,
+	SRC_PROCFS, SRC_FENTRY,	   SRC_RETURN, SRC_KPROBE, SRC_SYSCALL,
+	SRC_TRACE,  SRC_NETFILTER, SRC_PERF,   SRC_TIMER,
 };
 
 int stpvm_arm_all(struct stpvm_session *s)

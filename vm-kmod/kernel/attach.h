@@ -30,6 +30,7 @@ extern const struct stpvm_source stpvm_timer_source, stpvm_perf_source;
 extern const struct stpvm_source stpvm_kprobe_source, stpvm_return_source;
 extern const struct stpvm_source stpvm_fentry_source, stpvm_trace_source;
 extern const struct stpvm_source stpvm_syscall_source, stpvm_procfs_source;
+extern const struct stpvm_source stpvm_netfilter_source;
 
 int stpvm_arm_all(struct stpvm_session *s);
 void stpvm_go_all(struct stpvm_session *s);

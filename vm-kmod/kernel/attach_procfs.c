@@ -32,9 +32,9 @@ struct pfiles {
 };
 
 /* sessions with files, and the directory above theirs if it is ours */
-static LIST_HEAD(all_sessions);
+static LIST_HEAD(named_sessions);
 static struct proc_dir_entry *root;
-static DEFINE_MUTEX(list_lock);
+static DEFINE_MUTEX(name_lock);
 
 /* of the buffer of one open file */
 #define SIZE_LIMIT (16 << 20)
@@ -252,7 +252,7 @@ static bool is_there(const char *path)
 	return true;
 }
 
-/* Under list_lock. SystemTap's own modules may have made /proc/systemtap. */
+/* Under name_lock. SystemTap's own modules may have made /proc/systemtap. */
 static int make_directory(struct pfiles *fs)
 {
 	static const char top[] = "/proc/systemtap";
@@ -262,7 +262,7 @@ static int make_directory(struct pfiles *fs)
 	if (strlen(fs->name) >= sizeof(path) - sizeof(top) - 1 || !good_path(fs->name) ||
 	    strchr(fs->name, '/'))
 		return -EINVAL;
-	list_for_each_entry(other, &all_sessions, list)
+	list_for_each_entry(other, &named_sessions, list)
 		if (!strcmp(other->name, fs->name))
 			return -EEXIST;
 	if (!root && !is_there(top)) {
@@ -299,10 +299,10 @@ static int procfs_arm(struct stpvm_session *s)
 		if (err)
 			return err;
 	}
-	mutex_lock(&list_lock);
+	mutex_lock(&name_lock);
 	err = make_directory(fs);
-	list_add(&fs->list, &all_sessions);
-	mutex_unlock(&list_lock);
+	list_add(&fs->list, &named_sessions);
+	mutex_unlock(&name_lock);
 	if (err == -EEXIST)
 		scnprintf(s->fail_text, sizeof(s->fail_text),
 			  "/proc/systemtap/%s belongs to another session; choose a name by -m",
@@ -318,13 +318,13 @@ static void procfs_disarm(struct stpvm_session *s)
 	struct pfiles *fs = s->arm[SRC_PROCFS];
 
 	proc_remove(fs->dir);
-	mutex_lock(&list_lock);
+	mutex_lock(&name_lock);
 	list_del(&fs->list);
-	if (list_empty(&all_sessions)) {
+	if (list_empty(&named_sessions)) {
 		proc_remove(root);
 		root = NULL;
 	}
-	mutex_unlock(&list_lock);
+	mutex_unlock(&name_lock);
 }
 
 static void procfs_release(struct stpvm_session *s)

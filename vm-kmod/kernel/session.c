@@ -340,6 +340,7 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_SYSEXIT:
 		case IM_K_PROCFS_R:
 		case IM_K_PROCFS_W:
+		case IM_K_NETFILTER:
 			if (s->caps & CAP_KERNEL_READ)
 				continue;
 			if (stpvm_refuse(s, p, -EACCES,

@@ -38,7 +38,7 @@
  *   stpvm_load_lock (mutex) one LOAD at a time; owns the memory budget that
  *                           vmh_alloc charges, and what all sessions have taken.
  *   attach_perf.c: list_lock (mutex)   its list of counters.
- *   attach_procfs.c: list_lock (mutex) the names of sessions with files.
+ *   attach_procfs.c: name_lock (mutex) the names of sessions with files.
  *   attach_procfs.c: value.lock (mutex) of an open file; taken by who reads or
  *                           writes it, who holds nothing else.
  *
@@ -131,6 +131,7 @@ struct stpvm_ring {
 
 enum stpvm_source_id {
 	SRC_PROCFS,
+	SRC_NETFILTER,
 	SRC_TIMER,
 	SRC_PERF,
 	SRC_KPROBE,

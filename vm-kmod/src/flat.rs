@@ -236,6 +236,7 @@ pub mod kind {
     pub const PROCFS_R: u16 = 15;
     pub const PROCFS_W: u16 = 16;
     pub const HWBREAK: u16 = 17;
+    pub const NETFILTER: u16 = 18;
     pub const INPUT: u16 = 19;
 }
 

@@ -306,3 +306,9 @@ fn registers_of_the_probed_code_are_set_but_not_where_it_goes_on() {
         assert_eq!(run(n, at_hand), "", "{n}");
     }
 }
+
+#[test]
+fn only_a_netfilter_probe_has_a_verdict() {
+    assert_eq!(call(Helper::Verdict, &[]), "1");
+    assert_eq!(call(Helper::SetVerdict, &[I(0)]), "ERROR: no such verdict on a packet: 0\n");
+}

@@ -111,6 +111,11 @@ fn build() -> Vec<Pattern> {
         }
     }
     rows.push("__input.line".into());
+    for base in ["netfilter.hook(string).pf(string)", "netfilter.pf(string).hook(string)"] {
+        for priority in ["", ".priority(string)"] {
+            rows.push(format!("{base}{priority}"));
+        }
+    }
     for access in ["write", "rw"] {
         for what in ["(string)", "(number)", "(number).length(number)"] {
             rows.push(format!("kernel.data{what}.{access}"));
@@ -136,7 +141,7 @@ fn parse(row: &str) -> Pattern {
 }
 
 /// Every name that occurs in a pattern.
-const NAMES: [&str; 56] = [
+const NAMES: [&str; 59] = [
     "__input",
     "__syscall",
     "absolute",
@@ -153,6 +158,7 @@ const NAMES: [&str; 56] = [
     "exported",
     "freq",
     "function",
+    "hook",
     "hz",
     "inline",
     "jiffies",
@@ -172,6 +178,8 @@ const NAMES: [&str; 56] = [
     "ns",
     "nsec",
     "perf",
+    "pf",
+    "priority",
     "process",
     "procfs",
     "profile",
@@ -196,7 +204,7 @@ const NAMES: [&str; 56] = [
 ];
 
 /// Families of SystemTap that are known by name, so that a script that uses one is told so.
-pub const UNSERVED: [&str; 5] = ["process", "netfilter", "python2", "python3", "java"];
+pub const UNSERVED: [&str; 4] = ["process", "python2", "python3", "java"];
 
 fn name_of(name: &str) -> &'static str {
     NAMES.iter().find(|n| **n == name).copied().unwrap_or("")
@@ -320,6 +328,7 @@ pub fn request(comps: &[Comp], hz: &dyn Fn() -> i64) -> Result<Request, String> 
             ret: rest.contains(&"return"),
         })),
         ["procfs", ..] => procfs(comps).and_then(place),
+        ["netfilter", ..] => super::netfilter::place(comps).and_then(place),
         ["__input", "line"] => place(Place::Input { line: true }),
         _ => Err("probe point mismatch".into()),
     }
@@ -523,7 +532,7 @@ mod tests {
             assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
             let request = request(&comps, &|| 250);
             let text = pattern_text(p);
-            let refused = ["timer.s", "timer.hz", ".process", ".counter", ".length", ".umask"]
+            let refused = ["timer.s", "timer.hz", ".process", ".counter", ".length", ".umask", "netfilter"]
                 .iter()
                 .any(|t| text.contains(t));
             assert!(request.is_ok() || refused, "{text}: {request:?}");

@@ -6,6 +6,7 @@
 pub mod builtin;
 pub mod library;
 pub mod names;
+mod netfilter;
 pub mod points;
 pub mod target_api;
 pub mod target_var;

@@ -3,10 +3,10 @@
 //! are the target's.
 
 use super::bind::{untyped, Binder, Scope};
-use super::bind_value;
 use super::hir::{BinaryOp, Expr, ExprKind, LValue, LocalId, Space, Stmt, StmtKind, SymbolRef, Ty};
 use super::model::{GlobalInfo, ProbeInfo, StatNeeds};
 use super::walk;
+use super::{bind_packet, bind_value};
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::resolve::points::Derived;
 use crate::resolve::target_api::{Access, PlaceContext, ReturnAddress, Way};
@@ -59,6 +59,9 @@ impl Binder<'_, '_> {
         match &e.kind {
             ast::ExprKind::Target(var) | ast::ExprKind::AddressOf(var) if bind_value::is_one(var, scope) => {
                 self.read_value(var, matches!(e.kind, ast::ExprKind::AddressOf(_)), span, scope)
+            }
+            ast::ExprKind::Target(var) | ast::ExprKind::AddressOf(var) if bind_packet::is_one(var, scope) => {
+                self.packet_variable(var, matches!(e.kind, ast::ExprKind::AddressOf(_)), span)
             }
             ast::ExprKind::Target(var) => self.snapshot(e, var, Access::Read, scope),
             ast::ExprKind::AddressOf(var) => self.snapshot(e, var, Access::AddressOf, scope),
@@ -148,7 +151,7 @@ impl Binder<'_, '_> {
         assigns(&script.probes[n].body, name)
     }
 
-    fn context_is_guru(&self, unit: UnitId) -> bool {
+    pub(super) fn context_is_guru(&self, unit: UnitId) -> bool {
         self.world.options.guru || self.world.units[unit].library
     }
 
@@ -232,6 +235,9 @@ impl Binder<'_, '_> {
     ) -> Expr {
         if bind_value::is_one(var, scope) {
             return self.assign_value(var, op, value, span, scope);
+        }
+        if bind_packet::is_one(var, scope) {
+            return self.assign_packet(var, op, value, span, scope);
         }
         let mut new = self.expr(value, scope);
         if let Some(op) = op {

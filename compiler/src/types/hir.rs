@@ -192,6 +192,12 @@ pub enum Place {
         size: u32,
         umask: u16,
     },
+    /// A packet passes a hook of a protocol family (numbers of the kernel's).
+    Netfilter {
+        family: u8,
+        hook: u8,
+        priority: i32,
+    },
     /// Standard input of the loader, at each byte or at each line.
     Input {
         line: bool,

@@ -8,6 +8,7 @@
 pub mod bind;
 mod bind_expr;
 mod bind_loop;
+mod bind_packet;
 mod bind_target;
 mod bind_value;
 mod check;

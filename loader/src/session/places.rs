@@ -216,6 +216,11 @@ impl Addresses {
                 arg2: i64::from(*umask),
                 ..kind_arg(if *write { kind::PROCFS_W } else { kind::PROCFS_R }, i64::from(*size))
             },
+            Place::Netfilter { family, hook, priority } => ResolvedPlace {
+                addr: u64::from(*hook),
+                arg2: i64::from(*family),
+                ..kind_arg(kind::NETFILTER, i64::from(*priority))
+            },
             Place::Input { line } => kind_arg(kind::INPUT, i64::from(*line)),
         }
     }
