@@ -252,6 +252,8 @@ pub fn checks() -> Vec<Check> {
                  rmmod stp_test"
             ),
             |o| prints(o, "1\n1\n1\n1\n1\n1\n1\n1\n1\n"),
-        ),
+        )
+        // nine runs of the compiler
+        .limit(180),
     ]
 }

@@ -211,7 +211,7 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
-            "packets by device and process, each way",
+            "a known script: packets by device and process, each way",
             "stap -c 'load_tcp 200 1000 >/dev/null' /scripts/net_by_process.stp",
             |o| {
                 ok(o)?;
@@ -221,7 +221,7 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
-            "how long segments wait in the receive queue",
+            "a known script: how long segments wait in the receive queue",
             "stap -c 'load_tcp 200 100 >/dev/null' /scripts/recv_queue.stp",
             |o| {
                 ok(o)?;
@@ -233,7 +233,7 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
-            "what this kernel has no more, and a statistic without extractor, lead to what there is",
+            "a known script: what the kernel has no more leads to what there is",
             "stap -p2 -e 'probe kernel.function(\"tcp_v4_conn_request\") {\n\
              println(@cast($sk, \"struct inet_connection_sock\")->icsk_accept_queue->listen_opt->qlen) }' 2>&1 |\
              grep -c 'listen_opt.*request_sock_queue.*alternatives:.*qlen'\n\

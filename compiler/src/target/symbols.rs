@@ -108,11 +108,17 @@ impl Table {
     /// Of functions that share their name: where each is, as a symbol whose name is its own and the
     /// distance from there. Names that one function has are left out.
     pub fn namesakes<'n>(&self, names: &[&'n str], module: Option<&str>) -> HashMap<&'n str, Vec<Behind>> {
-        let mut functions: Vec<(u64, &str)> = self
-            .iter()
-            .filter(|s| s.is_function() && s.module == module && s.address != 0)
-            .map(|s| (s.address, s.name))
-            .collect();
+        // what the kernel needed to start is listed, and gone
+        let (mut gone_from, mut gone_to) = (u64::MAX, 0);
+        let mut functions: Vec<(u64, &str)> = Vec::new();
+        for s in self.iter().filter(|s| s.is_function() && s.module == module && s.address != 0) {
+            match s.name {
+                "_sinittext" => gone_from = s.address,
+                "_einittext" => gone_to = s.address,
+                _ => functions.push((s.address, s.name)),
+            }
+        }
+        functions.retain(|(at, _)| !(gone_from..gone_to).contains(at));
         functions.sort_unstable();
         functions.dedup();
         let mut count: HashMap<&str, u32> = HashMap::with_capacity(functions.len());
@@ -323,6 +329,9 @@ mod tests {
              ffffffff81000030 D twice\n\
              ffffffff81000040 t after\n\
              ffffffff81000050 t twice\n\
+             ffffffff82000000 T _sinittext\n\
+             ffffffff82000010 t twice\n\
+             ffffffff82000020 T _einittext\n\
              ffffffffc0000000 t twice\t[fuse]\n\
              ffffffffc0000010 t twice\t[fuse]\n"
                 .into(),
