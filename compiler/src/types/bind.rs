@@ -3,6 +3,7 @@
 //! [`Model`]. Reports unknown functions, wrong numbers of keys and arguments,
 //! and what stands where it may not. Types come later (`infer`).
 
+use super::autocast::{Flow, Owner};
 use super::hir::{Expr, ExprKind, FunctionId, GlobalId, LocalId, Stmt, StmtKind, Ty};
 use super::model::{
     FunctionInfo, FunctionSource, GlobalInfo, GuardedCall, LocalInfo, Model, ProbeInfo, StatNeeds,
@@ -27,6 +28,10 @@ pub struct Binder<'w, 'a> {
     pub(super) functions: HashMap<FunctionSource, FunctionId>,
     /// Functions whose bodies are still to be bound.
     queue: Vec<FunctionId>,
+    /// C types of the script's variables.
+    pub(super) flow: Flow,
+    /// Handlers bound so far.
+    handlers: usize,
 }
 
 /// The function or handler at hand.
@@ -37,6 +42,8 @@ pub struct Scope {
     /// Parameters of the alias whose block is read.
     pub params: Params,
     pub function: Option<FunctionId>,
+    /// Whose locals these are.
+    pub(super) owner: Owner,
     pub target: Option<TargetPlace>,
     /// A block of an alias is read: `@probewrite` may stand here.
     pub in_alias: bool,
@@ -62,6 +69,7 @@ impl Scope {
             names: HashMap::new(),
             params: Params::default(),
             function: None,
+            owner: Owner::Probe(usize::MAX),
             target: None,
             in_alias: false,
             own_body: None,
@@ -90,6 +98,8 @@ impl<'w, 'a> Binder<'w, 'a> {
             global_names: HashMap::new(),
             functions: HashMap::new(),
             queue: Vec::new(),
+            flow: Flow::default(),
+            handlers: 0,
         }
     }
 
@@ -107,6 +117,8 @@ impl<'w, 'a> Binder<'w, 'a> {
     /// Binds a handler, and what it calls.
     pub fn probe(&mut self, derived: Derived) {
         let mut scope = Scope::new(derived.unit);
+        scope.owner = Owner::Probe(self.handlers);
+        self.handlers += 1;
         scope.target = derived.target.clone();
         scope.own_body = derived
             .pieces
@@ -346,6 +358,7 @@ impl<'w, 'a> Binder<'w, 'a> {
         let f = &script.functions[decl];
         let mut scope = Scope::new(unit);
         scope.function = Some(id);
+        scope.owner = Owner::Function(self.model.function(id).source.clone());
         scope.locals = self.model.function(id).locals.clone();
         scope.names =
             scope.locals.iter().enumerate().map(|(n, l)| (l.name.clone(), LocalId(n as u32))).collect();
@@ -465,8 +478,11 @@ impl<'w, 'a> Binder<'w, 'a> {
                 if scope.function.is_none() {
                     return one(StmtKind::Next);
                 }
-                let value = value.as_ref().map(|e| self.expr(e, scope));
-                one(StmtKind::Return(value))
+                let bound = value.as_ref().map(|e| self.expr(e, scope));
+                if let Some(e) = value {
+                    self.note_return(e, scope);
+                }
+                one(StmtKind::Return(bound))
             }
             ast::StmtKind::Delete(e) => self.delete(e, s.span, scope),
             ast::StmtKind::Try { body, var, handler } => {

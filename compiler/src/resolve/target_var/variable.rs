@@ -226,6 +226,7 @@ impl KernelTarget {
         if var.path.is_empty() && var.pretty == 0 && (stars > 0 || !matches!(here.at, At::Value(_))) {
             // nothing is asked of what it points to: the number itself
             return match access {
+                Access::TypeOf { address: false } => Ok(type_constant(&here.name_of_pointer()?, var.span)),
                 Access::Write(_) => Err(self.error("write-cast", "a cast value cannot be set")),
                 _ => Ok(value.clone()),
             };
@@ -543,6 +544,8 @@ impl KernelTarget {
         let here = here.follow(&var.path, indexes)?;
         match access {
             Access::AddressOf => here.address(),
+            Access::TypeOf { address: true } => Ok(type_constant(&format!("{}*", here.name()), var.span)),
+            Access::TypeOf { address: false } => Ok(type_constant(&here.name_of_pointer()?, var.span)),
             Access::Write(value) => here.write(*value),
             Access::Read if var.pretty > 0 => pretty::one(&here, var.pretty),
             Access::Read => here.read(),
@@ -587,6 +590,11 @@ impl KernelTarget {
             Found::Function { .. } | Found::Syscall { .. } | Found::Opaque => Vec::new(),
         }
     }
+}
+
+/// The answer to [`Access::TypeOf`].
+fn type_constant(name: &str, span: Span) -> Expr {
+    Expr { kind: ExprKind::String(name.into()), ty: hir::Ty::Str, span }
 }
 
 fn base_name(var: &TargetVar) -> &str {
