@@ -1,6 +1,8 @@
 //! Every script below `tests/language` prints what stands beside it: hosted in a
 //! process, and in the kernel of each guest. Same bytes everywhere.
 
+mod random;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt;
