@@ -2,6 +2,7 @@
 //! process, and in the kernel of each guest. Same bytes everywhere.
 
 mod floating_point;
+mod random;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

@@ -11,13 +11,10 @@ pub fn constant(e: &Expr) -> Option<i64> {
         ExprKind::Neg(x) => Some(constant(x)?.wrapping_neg()),
         ExprKind::Inv(x) => Some(!constant(x)?),
         ExprKind::Not(x) => Some(i64::from(constant(x)? == 0)),
-        ExprKind::Binary { op, lhs, rhs } if lhs.ty == Ty::Long => {
-            binary(*op, constant(lhs)?, constant(rhs)?)
-        }
-        ExprKind::Binary { op, lhs, rhs } => {
-            let (a, b) = (text(lhs)?, text(rhs)?);
-            Some(i64::from(compare(*op, a.as_ref().cmp(b.as_ref()))?))
-        }
+        ExprKind::Binary { op, lhs, rhs } => match (text(lhs), text(rhs)) {
+            (Some(a), Some(b)) => Some(i64::from(compare(*op, a.as_ref().cmp(b.as_ref()))?)),
+            _ => binary(*op, constant(lhs)?, constant(rhs)?),
+        },
         ExprKind::Ternary { cond, then, els } if e.ty == Ty::Long => {
             constant(if constant(cond)? != 0 { then } else { els })
         }

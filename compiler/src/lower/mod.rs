@@ -15,7 +15,7 @@ mod cost;
 mod effects;
 mod emit;
 mod expr;
-mod fold;
+pub(crate) mod fold;
 mod foreach;
 mod fun;
 mod fuse;

@@ -108,6 +108,11 @@ pub enum Access {
     Read,
     /// `&$x->y`
     AddressOf,
+    /// The name of its C type as a string constant, where it is a pointer; an array is one to its
+    /// elements. `address`: of a pointer to it. What `->` on a script's own variable needs.
+    TypeOf {
+        address: bool,
+    },
     /// `$x->y = value` (guru mode only; the target says so where it is off).
     Write(Box<hir::Expr>),
 }

@@ -301,7 +301,7 @@ pub fn parse_type_name<S: TypeSource + ?Sized>(src: &S, text: &str) -> Option<(T
     let stars = text.bytes().filter(|b| *b == b'*').count() as u32;
     let words: Vec<&str> = text
         .split(|c: char| c.is_whitespace() || c == '*')
-        .filter(|w| !w.is_empty() && *w != "const" && *w != "volatile")
+        .filter(|w| !w.is_empty() && !matches!(*w, "const" | "volatile" | "restrict"))
         .collect();
     let ty = match *words.as_slice() {
         ["struct", name] => src.record(RecordKind::Struct, name),

@@ -3,6 +3,7 @@
 //! [`Model`]. Reports unknown functions, wrong numbers of keys and arguments,
 //! and what stands where it may not. Types come later (`infer`).
 
+use super::autocast::{Flow, Owner};
 use super::hir::{Expr, ExprKind, FunctionId, GlobalId, LocalId, Place, Stmt, StmtKind, Ty};
 use super::model::{
     FunctionInfo, FunctionSource, GlobalInfo, GuardedCall, LocalInfo, Model, ProbeInfo, StatNeeds,
@@ -29,6 +30,10 @@ pub struct Binder<'w, 'a> {
     queue: Vec<FunctionId>,
     /// Files that a procfs probe answers the readers of.
     pub(super) read_files: HashSet<String>,
+    /// C types of the script's variables.
+    pub(super) flow: Flow,
+    /// Handlers bound so far.
+    handlers: usize,
 }
 
 /// The function or handler at hand.
@@ -39,6 +44,8 @@ pub struct Scope {
     /// Parameters of the alias whose block is read.
     pub params: Params,
     pub function: Option<FunctionId>,
+    /// Whose locals these are.
+    pub(super) owner: Owner,
     pub target: Option<TargetPlace>,
     /// Where the handler runs; `None` in functions.
     pub(super) at: Option<Place>,
@@ -66,6 +73,7 @@ impl Scope {
             names: HashMap::new(),
             params: Params::default(),
             function: None,
+            owner: Owner::Probe(usize::MAX),
             target: None,
             at: None,
             in_alias: false,
@@ -96,6 +104,8 @@ impl<'w, 'a> Binder<'w, 'a> {
             functions: HashMap::new(),
             queue: Vec::new(),
             read_files: HashSet::new(),
+            flow: Flow::default(),
+            handlers: 0,
         }
     }
 
@@ -113,6 +123,8 @@ impl<'w, 'a> Binder<'w, 'a> {
     /// Binds a handler, and what it calls.
     pub fn probe(&mut self, derived: Derived) {
         let mut scope = Scope::new(derived.unit);
+        scope.owner = Owner::Probe(self.handlers);
+        self.handlers += 1;
         scope.target = derived.target.clone();
         scope.at = Some(derived.at.clone());
         self.one_reader(&derived);
@@ -361,6 +373,7 @@ impl<'w, 'a> Binder<'w, 'a> {
         let f = &script.functions[decl];
         let mut scope = Scope::new(unit);
         scope.function = Some(id);
+        scope.owner = Owner::Function(self.model.function(id).source.clone());
         scope.locals = self.model.function(id).locals.clone();
         scope.names =
             scope.locals.iter().enumerate().map(|(n, l)| (l.name.clone(), LocalId(n as u32))).collect();
@@ -480,8 +493,11 @@ impl<'w, 'a> Binder<'w, 'a> {
                 if scope.function.is_none() {
                     return one(StmtKind::Next);
                 }
-                let value = value.as_ref().map(|e| self.expr(e, scope));
-                one(StmtKind::Return(value))
+                let bound = value.as_ref().map(|e| self.expr(e, scope));
+                if let Some(e) = value {
+                    self.note_return(e, scope);
+                }
+                one(StmtKind::Return(bound))
             }
             ast::StmtKind::Delete(e) => self.delete(e, s.span, scope),
             ast::StmtKind::Try { body, var, handler } => {

@@ -11,6 +11,7 @@ use super::table::Type;
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::regex;
 use crate::resolve::names::{similar, similar_note};
+use crate::resolve::target_api::Access;
 use crate::resolve::world::UnitId;
 use crate::syntax::ast::{self, FormatPiece, HistKind, Literal, PrintKind, UnaryOp};
 use stp_vm::isa::{Helper, Ret, HELPERS};
@@ -49,6 +50,9 @@ impl Binder<'_, '_> {
                 if keys.iter().any(Option::is_none) {
                     self.world.error("wildcard-index", "wildcard not allowed in array index", base.span);
                     return self.poison(span);
+                }
+                if let Some(var) = self.indexed_pointer(base, keys, span, scope) {
+                    return self.target_var(&var, Access::Read, scope);
                 }
                 let keys: Vec<Expr> = self.keys(keys, scope).into_iter().flatten().collect();
                 match self.array(base, keys.len(), scope) {
@@ -124,12 +128,21 @@ impl Binder<'_, '_> {
                 if let ast::ExprKind::Target(var) = &target.kind {
                     return self.assign_target(var, *op, value, span, scope);
                 }
-                let Some(target) = self.lvalue(target, span, scope) else {
+                if let ast::ExprKind::Index { base, keys } = &target.kind {
+                    if let Some(var) = self.indexed_pointer(base, keys, target.span, scope) {
+                        return self.assign_target(&var, *op, value, span, scope);
+                    }
+                }
+                let left = target;
+                let Some(target) = self.lvalue(left, span, scope) else {
                     self.expr(value, scope);
                     return self.poison(span);
                 };
-                let value = Box::new(self.expr(value, scope));
-                ExprKind::Assign { op: *op, target, value }
+                let bound = Box::new(self.expr(value, scope));
+                if op.is_none() {
+                    self.note_assignment(&target, left, value, scope);
+                }
+                ExprKind::Assign { op: *op, target, value: bound }
             }
             ast::ExprKind::StatAdd { target, value } => {
                 let target = self.stat_target(target, span, scope);
@@ -363,6 +376,7 @@ impl Binder<'_, '_> {
             },
             Some(Callee::Script(function)) => {
                 self.called(function, span, scope);
+                self.note_call(function, args, scope);
                 ExprKind::Call { function, args: bound }
             }
         };
@@ -373,8 +387,10 @@ impl Binder<'_, '_> {
     /// priority, then as written; the machine's own come last.
     fn candidates(&mut self, name: &str, unit: UnitId) -> Vec<FunctionSource> {
         let library = self.world.units[unit].library;
+        // What the library keeps to itself is not a script's to replace.
+        let internal = library && name.starts_with("__");
         let mut units = vec![unit];
-        if !library {
+        if !internal {
             units.extend(self.world.user_units().filter(|u| *u != unit));
         }
         let files = self.world.library.functions(name).to_vec();
@@ -383,8 +399,7 @@ impl Binder<'_, '_> {
                 units.push(u);
             }
         }
-        if library {
-            // A script may define what a tapset calls, but not in place of what the library has.
+        if internal {
             units.extend(self.world.user_units());
         }
         let mut found: Vec<(i64, FunctionSource)> = Vec::new();
@@ -398,8 +413,15 @@ impl Binder<'_, '_> {
                 }
             }
         }
-        if library && found.iter().any(|(_, s)| self.in_library(s)) {
-            found.retain(|(_, s)| self.in_library(s));
+        // Neither is what is private to the file that calls it.
+        let kept = |b: &Self, s: &FunctionSource| match s {
+            FunctionSource::Script { unit: u, decl } if !internal => {
+                *u == unit && b.world.units[unit].script.functions[*decl].private
+            }
+            _ => internal && b.in_library(s),
+        };
+        if library && found.iter().any(|(_, s)| kept(self, s)) {
+            found.retain(|(_, s)| kept(self, s));
         }
         found.sort_by_key(|(p, _)| *p);
         let mut found: Vec<FunctionSource> = found.into_iter().map(|(_, s)| s).collect();
@@ -423,6 +445,16 @@ impl Binder<'_, '_> {
             }
             FunctionSource::Helper(h) => h.info().args.len(),
         }
+    }
+
+    /// What a call of that name tries first.
+    pub(super) fn first_candidate(
+        &mut self,
+        name: &str,
+        arity: usize,
+        unit: UnitId,
+    ) -> Option<FunctionSource> {
+        self.candidates(name, unit).into_iter().find(|s| self.arity(s) == arity)
     }
 
     fn callee(&mut self, name: &str, arity: usize, span: Span, unit: UnitId) -> Option<Callee> {

@@ -59,6 +59,7 @@ impl Binder<'_, '_> {
         let mut sort = None;
         let mut keys = Vec::new();
         for (n, (k, s)) in f.keys.iter().enumerate() {
+            self.note_loop(array, Some(n), &k.name, scope);
             let (local, copy) = self.loop_variable(k, scope);
             copies.extend(copy);
             keys.push(Some(local));
@@ -68,6 +69,7 @@ impl Binder<'_, '_> {
         }
         let mut value = None;
         if let Some((v, s)) = &f.value {
+            self.note_loop(array, None, &v.name, scope);
             let (local, copy) = self.loop_variable(v, scope);
             copies.extend(copy);
             value = Some(ForeachValue::Local(local));

@@ -141,6 +141,12 @@ impl Binder<'_, '_> {
         self.model.guarded_calls.truncate(calls);
         scope.entry.truncate(entries);
         let tried = std::mem::replace(&mut self.world.diags.list, before);
+        // Whether there is a function is no question: SystemTap refuses those that are not there.
+        let missing = tried
+            .iter()
+            .filter(|d| d.code == "unknown-function" && d.severity == crate::diag::Severity::Error);
+        let missing: Vec<Diagnostic> = missing.cloned().collect();
+        self.world.diags.list.extend(missing);
         !tried.iter().any(|d| d.severity == crate::diag::Severity::Error)
     }
 
@@ -205,7 +211,13 @@ impl Binder<'_, '_> {
                 values.push((t, bound));
             }
         }
-        let context = PlaceContext { at: scope.target.as_ref(), guru: self.context_is_guru(scope.unit) };
+        let guru = self.context_is_guru(scope.unit);
+        let cast = self.cast_of(var, scope);
+        let (var, at) = match &cast {
+            Some((v, at)) => (v, at.as_ref()),
+            None => (var, scope.target.as_ref()),
+        };
+        let context = PlaceContext { at, guru };
         match self.world.target.variable(context, var, &operands, access) {
             Ok(mut e) => {
                 for (t, value) in values {

@@ -8,6 +8,7 @@ use super::hir::{StatRef, StatTarget};
 use super::model::{LocalInfo, Model};
 use super::walk;
 use crate::diag::Span;
+use crate::lower::fold::constant;
 use crate::resolve::world::World;
 use std::collections::HashSet;
 
@@ -192,6 +193,66 @@ pub fn elide(world: &mut World<'_>, model: &mut Model) {
     if world.options.unoptimized {
         return;
     }
+    let (assignments, expressions) = sweep(model);
+    let mut said = HashSet::new();
+    for (span, what) in assignments {
+        if said.insert((span, what.clone())) && world.map.is_user(span) {
+            world.warning("elided-assignment", format!("Eliding assignment to '{what}'"), span);
+        }
+    }
+    for (span, _) in expressions {
+        if said.insert((span, String::new())) && world.map.is_user(span) {
+            world.warning("elided-expression", "Eliding side-effect-free expression ", span);
+        }
+    }
+    for f in &model.functions {
+        let script = matches!(f.source, super::model::FunctionSource::Script { .. });
+        if script && is_empty(&f.body) && world.map.is_user(f.span) {
+            world.warning("elided-function", format!("side-effect-free function '{}'", f.name), f.span);
+        }
+    }
+    elide_empty(world, model);
+}
+
+/// Takes out what conditions that are constants rule out, and what has no use then. Comes after
+/// types are known: what is ruled out says what its variables are, as with SystemTap.
+pub fn dead_branches(world: &mut World<'_>, model: &mut Model) {
+    if world.options.unoptimized {
+        return;
+    }
+    let mut changed = false;
+    for body in
+        model.functions.iter_mut().map(|f| &mut f.body).chain(model.probes.iter_mut().map(|p| &mut p.body))
+    {
+        prune(body, &mut changed);
+    }
+    if changed {
+        sweep(model);
+        elide_empty(world, model);
+    }
+}
+
+fn prune(body: &mut [Stmt], changed: &mut bool) {
+    for s in body {
+        let kept = match &mut s.kind {
+            StmtKind::If { cond, then, els } => {
+                constant(cond).map(|v| StmtKind::Block(std::mem::take(if v != 0 { then } else { els })))
+            }
+            StmtKind::Loop { init, cond: Some(cond), test_last: false, .. } if constant(cond) == Some(0) => {
+                Some(init.take().map_or(StmtKind::Block(Vec::new()), StmtKind::Expr))
+            }
+            _ => None,
+        };
+        if let Some(kind) = kept {
+            s.kind = kind;
+            *changed = true;
+        }
+        walk::stmt_parts_mut(s, &mut |_| {}, &mut |b| prune(b, changed));
+    }
+}
+
+/// Takes out of all bodies what has no effect; gives the assignments and expressions that it was.
+fn sweep(model: &mut Model) -> (Vec<Note>, Vec<Note>) {
     let mut assignments: Vec<Note> = Vec::new();
     let mut expressions: Vec<Note> = Vec::new();
     loop {
@@ -215,31 +276,13 @@ pub fn elide(world: &mut World<'_>, model: &mut Model) {
             changed |= pass.changed;
         }
         if !changed {
-            break;
+            return (assignments, expressions);
         }
     }
-    let mut said = HashSet::new();
-    for (span, what) in assignments {
-        if said.insert((span, what.clone())) && world.map.is_user(span) {
-            world.warning("elided-assignment", format!("Eliding assignment to '{what}'"), span);
-        }
-    }
-    for (span, _) in expressions {
-        if said.insert((span, String::new())) && world.map.is_user(span) {
-            world.warning("elided-expression", "Eliding side-effect-free expression ", span);
-        }
-    }
-    elide_empty(world, model);
 }
 
-/// Probes and functions of which nothing is left.
+/// Probes of which nothing is left.
 fn elide_empty(world: &mut World<'_>, model: &mut Model) {
-    for f in &model.functions {
-        let script = matches!(f.source, super::model::FunctionSource::Script { .. });
-        if script && is_empty(&f.body) && world.map.is_user(f.span) {
-            world.warning("elided-function", format!("side-effect-free function '{}'", f.name), f.span);
-        }
-    }
     let mut said = HashSet::new();
     let (mut kept, empty): (Vec<_>, Vec<_>) =
         std::mem::take(&mut model.probes).into_iter().partition(|p| !is_empty(&p.body));

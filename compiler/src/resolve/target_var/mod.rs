@@ -21,6 +21,8 @@ mod variable;
 mod walk;
 
 #[cfg(test)]
+mod autocast_tests;
+#[cfg(test)]
 mod tests;
 
 use super::target_api::{Access, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};

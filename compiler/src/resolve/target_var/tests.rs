@@ -21,7 +21,7 @@ const SPAN: Span = Span { file: FileId(0), lo: 0, hi: 1 };
 /// long vfs_read(struct file *file, char *buf, size_t count, int *pos);
 /// void many(int a, int b, int c, int d, int e, int f, int g, struct big h, int i);
 /// int setopt(struct two opt, unsigned char level);
-fn kernel() -> KernelTarget {
+pub(super) fn kernel() -> KernelTarget {
     let mut b = Builder::new();
     let int = b.int("int", 4, 1);
     let uint = b.int("unsigned int", 4, 0);

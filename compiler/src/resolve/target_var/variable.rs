@@ -18,7 +18,7 @@ use crate::target::ctype::{self, CType, Param, Scalar, Signature, TypeRef, TypeS
 use crate::target::dwarf::scope::VariableKind;
 use crate::target::syscalls::{ArgKind, Syscall};
 use crate::target::tracepoints;
-use crate::types::hir::{Expr, ExprKind, Space};
+use crate::types::hir::{Expr, ExprKind, Space, Ty};
 
 /// DWARF number of the stack pointer on x86_64.
 const STACK_POINTER: u8 = 7;
@@ -407,6 +407,8 @@ impl KernelTarget {
         let here = here.follow(&var.path, indexes)?;
         match access {
             Access::AddressOf => here.address(),
+            Access::TypeOf { address: true } => Ok(type_constant(&format!("{}*", here.name()), var.span)),
+            Access::TypeOf { address: false } => Ok(type_constant(&here.name_of_pointer()?, var.span)),
             Access::Write(value) => here.write(*value),
             Access::Read if var.pretty > 0 => pretty::one(&here, var.pretty),
             Access::Read => here.read(),
@@ -451,6 +453,11 @@ impl KernelTarget {
             Found::Function { .. } | Found::Syscall { .. } | Found::Opaque => Vec::new(),
         }
     }
+}
+
+/// The answer to [`Access::TypeOf`].
+pub(super) fn type_constant(name: &str, span: Span) -> Expr {
+    Expr { kind: ExprKind::String(name.into()), ty: Ty::Str, span }
 }
 
 fn base_name(var: &TargetVar) -> &str {

@@ -48,8 +48,18 @@ impl<'a> Value<'a> {
         Self { at, ty, ..self.clone() }
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         ctype::type_name(self.src, self.ty)
+    }
+
+    /// The type as a pointer: an array is one to its elements, a structure stands for its address.
+    pub fn name_of_pointer(&self) -> Result<String, Diagnostic> {
+        match ctype::strip(self.src, self.ty).map_err(type_trouble)?.1 {
+            CType::Pointer(_) => Ok(self.name()),
+            CType::Array { elem, .. } => Ok(format!("{}*", ctype::type_name(self.src, elem))),
+            CType::Record { .. } | CType::Forward { .. } => Ok(format!("{}*", self.name())),
+            _ => Err(semantic("not-a-struct", format!("'{}' is no pointer", self.name()))),
+        }
     }
 
     /// Follows a path; `operands` are the values of its indexes, in order.

@@ -1,11 +1,16 @@
 //! Drawn scripts as text.
 
 use super::regex::PATTERNS;
-use super::{By, Each, E, S};
+use super::{By, Each, E, HIST, S};
 use std::fmt::Write as _;
 
 fn list(l: &[E]) -> String {
     l.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn histogram() -> String {
+    let (lo, hi, step) = HIST;
+    format!("@hist_linear(sv, {lo}, {hi}, {step})")
 }
 
 fn keys(l: &[Option<E>]) -> String {
@@ -35,6 +40,9 @@ pub fn text(e: &E) -> String {
         E::Strlen(x) => format!("strlen({})", text(x)),
         E::Substr(s, a, n) => format!("substr({}, {}, {})", text(s), text(a), text(n)),
         E::Isinstr(a, b) => format!("isinstr({}, {})", text(a), text(b)),
+        E::Strpos(a, b) => format!("strpos({}, {})", text(a), quoted(b)),
+        E::Replace(s, a, b) => format!("str_replace({}, {}, {})", text(s), quoted(a), text(b)),
+        E::Bucket(n) => format!("{}[{n}]", histogram()),
         E::Sprint(args) => format!("sprint({})", list(args)),
         E::Sprintf(f, args) => format!("sprintf({}, {})", quoted(f), list(args)),
         E::Regex(negated, s, n) => {
@@ -96,6 +104,10 @@ pub fn body(list_of: &[S], out: &mut String, indent: usize) {
             S::Matched(e, n) => {
                 let pattern = quoted(PATTERNS[*n].0);
                 format!("if ({} =~ {pattern}) println(\"<\", matched(0), \">\");", text(e))
+            }
+            S::Buckets(down) => {
+                let (h, sign) = (histogram(), if *down { "-" } else { "" });
+                format!("foreach (b{sign} in {h}) println(b, \"#\", {h}[b]);")
             }
             S::Break => "break;".into(),
             S::Continue => "continue;".into(),

@@ -3,7 +3,7 @@
 
 use super::regex::PATTERNS;
 use super::text::text;
-use super::{array, By, Each, Val, ARRAYS, E, FUNCTIONS, INTS, S, STRS};
+use super::{array, By, Each, Val, ARRAYS, BUCKETS, E, FUNCTIONS, HIST, INTS, S, STRS};
 use std::collections::BTreeMap;
 
 /// Why a statement did not go on to the next.
@@ -18,16 +18,19 @@ pub enum Out {
 }
 
 type Locals = BTreeMap<&'static str, Val>;
-/// Entries in the order in which they came.
+/// Entries in the array's order: that in which they came, until a loop sorts them.
 type Entries = Vec<(Vec<Val>, Val)>;
+
+type Stat = (&'static str, Option<i64>);
 
 #[derive(Default)]
 pub struct Eval {
     globals: BTreeMap<&'static str, Val>,
     arrays: BTreeMap<&'static str, Entries>,
-    /// All values of `st` under no key, those of `sa` under theirs.
-    stats: Vec<(Option<i64>, Vec<i64>)>,
-    pub functions: BTreeMap<&'static str, Vec<S>>,
+    /// All values of `st` and `sv` under no key, those of `sa` under theirs.
+    stats: Vec<(Stat, Vec<i64>)>,
+    /// By name and number of parameters: the bodies in the order in which they are tried.
+    pub functions: BTreeMap<(&'static str, usize), Vec<Vec<S>>>,
     pub out: String,
     /// Some error was met, caught or not.
     pub failed: bool,
@@ -67,7 +70,34 @@ fn aggregate(op: &str, values: &[i64]) -> Option<i64> {
         "@min" => values.iter().min().copied(),
         "@max" => values.iter().max().copied(),
         "@avg" => (!values.is_empty()).then(|| sum / values.len() as i64),
+        "@variance" => (!values.is_empty()).then(|| variance(values)),
         op => panic!("{op}"),
+    }
+}
+
+/// Welford's way in whole numbers (stap(1), STATISTICS), then corrected to the mean of all.
+fn variance(values: &[i64]) -> i64 {
+    let (mut mean, mut m2, mut n) = (0, 0, 0);
+    for v in values {
+        n += 1;
+        let delta = v - mean;
+        mean += delta / n;
+        m2 += delta * (v - mean);
+    }
+    if n < 2 {
+        return 0;
+    }
+    let off = mean - values.iter().sum::<i64>() / n;
+    ((n - 1) * (m2 / (n - 1)) + n * off * off) / (n - 1)
+}
+
+/// Bucket of a value of `sv`.
+fn bucket(v: i64) -> i64 {
+    let (lo, hi, step) = HIST;
+    match v {
+        v if v < lo => 0,
+        v if v >= hi + step => BUCKETS - 1,
+        v => (v - lo) / step + 1,
     }
 }
 
@@ -111,10 +141,23 @@ fn formatted(format: &str, args: &[Val]) -> Vec<u8> {
 }
 
 impl Eval {
-    pub fn begin(&mut self, code: &[S]) -> Result<(), Out> {
+    pub fn start(&mut self) {
         self.globals.insert("g", Val::Int(3));
         self.globals.insert("h", Val::Str(b"h".to_vec()));
+    }
+
+    pub fn handler(&mut self, code: &[S]) -> Result<(), Out> {
+        self.nesting = 0;
         self.run(code, &mut Locals::new())
+    }
+
+    fn count_in(&self, n: i64) -> i64 {
+        let values = self.values(&("sv", None));
+        values.iter().filter(|v| bucket(**v) == n).count() as i64
+    }
+
+    fn values(&self, stat: &Stat) -> &[i64] {
+        self.stats.iter().find(|(k, _)| k == stat).map_or(&[][..], |(_, v)| v)
     }
 
     fn error<T>(&mut self, text: impl Into<String>) -> Result<T, Out> {
@@ -260,10 +303,28 @@ impl Eval {
                 let found = PATTERNS[*n].1(&self.str(s, l)?).is_some();
                 Val::Int((found != *negated).into())
             }
-            E::Agg(op, _, key) => {
+            E::Strpos(a, b) => {
+                let (a, b) = (self.str(a, l)?, b.as_bytes());
+                Val::Int(a.windows(b.len()).position(|w| w == b).map_or(-1, |n| n as i64))
+            }
+            E::Replace(s, old, new) => {
+                let (s, new, old) = (self.str(s, l)?, self.str(new, l)?, old.as_bytes());
+                let (mut out, mut at) = (Vec::new(), 0);
+                while at < s.len() {
+                    if s[at..].starts_with(old) {
+                        out.extend(&new);
+                        at += old.len();
+                    } else {
+                        out.push(s[at]);
+                        at += 1;
+                    }
+                }
+                cut(out)
+            }
+            E::Bucket(n) => Val::Int(self.count_in(*n)),
+            E::Agg(op, name, key) => {
                 let key = key.as_ref().map(|k| self.int(k, l)).transpose()?;
-                let values = self.stats.iter().find(|(k, _)| *k == key).map_or(&[][..], |(_, v)| v);
-                match aggregate(op, values) {
+                match aggregate(op, self.values(&(name, key))) {
                     Some(n) => Val::Int(n),
                     None => return self.error("empty aggregate"),
                 }
@@ -285,19 +346,25 @@ impl Eval {
     fn call(&mut self, name: &'static str, args: Vec<Val>) -> Result<Val, Out> {
         let string = FUNCTIONS.iter().find(|f| f.name == name).expect("function").string;
         let (mut ints, mut strs) = (INTS.iter(), STRS.iter());
-        let mut inner: Locals = args
-            .into_iter()
+        let inner: Locals = args
+            .iter()
             .map(|v| match v {
-                Val::Int(_) => (*ints.next().expect("parameter"), v),
-                Val::Str(_) => (*strs.next().expect("parameter"), v),
+                Val::Int(_) => (*ints.next().expect("parameter"), v.clone()),
+                Val::Str(_) => (*strs.next().expect("parameter"), v.clone()),
             })
             .collect();
         self.nesting += 1;
         assert!(self.nesting < 30);
-        let body = self.functions[name].clone();
-        let r = self.run(&body, &mut inner);
+        let bodies = self.functions[&(name, args.len())].clone();
+        let mut done = Ok(());
+        for body in &bodies {
+            done = self.run(body, &mut inner.clone());
+            if !matches!(done, Err(Out::Next)) {
+                break;
+            }
+        }
         self.nesting -= 1;
-        match r {
+        match done {
             Ok(()) => Ok(empty(string)),
             Err(Out::Return(v)) => Ok(v),
             Err(e) => Err(e),
@@ -408,20 +475,20 @@ impl Eval {
             }
             S::Delete("sa", keys) => {
                 let keys = self.slice(keys, l)?;
-                self.stats.retain(|(k, _)| k.is_none() || keys[0] != k.map(Val::Int));
+                self.stats.retain(|((_, k), _)| k.is_none() || !fits(&keys, &[Val::Int(k.unwrap_or(0))]));
             }
             S::Delete(m, keys) => {
                 let keys = self.slice(keys, l)?;
                 self.entries(m).retain(|(k, _)| !fits(&keys, k));
             }
-            S::Clear("st") => self.stats.retain(|(k, _)| k.is_some()),
+            S::Clear("st") => self.stats.retain(|((n, _), _)| *n != "st"),
             S::Clear(n @ ("g" | "h")) => drop(self.globals.remove(n)),
             S::Clear(n) => {
                 l.remove(n);
                 self.arrays.remove(n);
             }
-            S::Stat(_, key, v) => {
-                let key = key.as_ref().map(|k| self.int(k, l)).transpose()?;
+            S::Stat(name, key, v) => {
+                let key = (*name, key.as_ref().map(|k| self.int(k, l)).transpose()?);
                 let v = self.int(v, l)?;
                 match self.stats.iter_mut().find(|(k, _)| *k == key) {
                     Some((_, values)) => values.push(v),
@@ -432,6 +499,13 @@ impl Eval {
                 let s = self.str(e, l)?;
                 if let Some((from, to)) = PATTERNS[*n].1(&s) {
                     self.print(&[b"<", &s[from..to], b">\n"].concat());
+                }
+            }
+            S::Buckets(down) => {
+                for n in 0..BUCKETS {
+                    let b = if *down { BUCKETS - 1 - n } else { n };
+                    self.print(format!("{b}#{}\n", self.count_in(b)).as_bytes());
+                    l.insert("b", Val::Int(b));
                 }
             }
             S::Break => return Err(Out::Break),
@@ -452,43 +526,68 @@ impl Eval {
         k
     }
 
+    /// The entries of an array; of `sa` with what a loop without another word sorts them by.
+    fn order_of(&self, name: &str) -> Entries {
+        if name != "sa" {
+            return self.arrays.get(name).cloned().unwrap_or_default();
+        }
+        let of = self.stats.iter().filter_map(|((_, k), v)| Some((vec![Val::Int((*k)?)], v.len())));
+        of.map(|(k, n)| (k, Val::Int(n as i64))).collect()
+    }
+
+    fn set_order(&mut self, name: &'static str, entries: Entries) {
+        if name != "sa" {
+            self.arrays.insert(name, entries);
+            return;
+        }
+        let at = |((_, k), _): &(Stat, Vec<i64>)| {
+            k.and_then(|k| entries.iter().position(|(keys, _)| keys[0] == Val::Int(k)))
+        };
+        self.stats.sort_by_key(at);
+    }
+
+    /// Sorting is stable, and changes the array itself: the first `limit` entries come to the front.
+    fn sort(&mut self, f: &Each, limit: i64) {
+        let Some((by, down)) = &f.sort else { return };
+        let entries = self.order_of(f.array);
+        let value_of = |op: &str, keys: &[Val]| match keys[0] {
+            Val::Int(k) => aggregate(op, self.values(&("sa", Some(k)))),
+            _ => None,
+        };
+        let mut sorted = entries.clone();
+        sorted.sort_by(|(ka, va), (kb, vb)| {
+            let order = match by {
+                By::Key(n) => ka[*n].cmp(&kb[*n]),
+                By::Agg(op) => value_of(op, ka).cmp(&value_of(op, kb)),
+                By::Value => va.cmp(vb),
+            };
+            if *down {
+                order.reverse()
+            } else {
+                order
+            }
+        });
+        sorted.truncate(usize::try_from(limit).unwrap_or(0));
+        let rest = entries.into_iter().filter(|e| !sorted.contains(e)).collect::<Vec<_>>();
+        sorted.extend(rest);
+        self.set_order(f.array, sorted);
+    }
+
     fn foreach(&mut self, f: &Each, l: &mut Locals) -> Result<(), Out> {
         let slice = f.slice.as_ref().map(|s| self.slice(s, l)).transpose()?;
-        let limit = f.limit.as_ref().map(|e| self.int(e, l)).transpose()?;
-        let stats = self.stats.clone();
-        let mut entries: Vec<(Vec<Val>, Val)> = if f.array == "sa" {
-            stats.iter().filter_map(|(k, _)| Some((vec![Val::Int((*k)?)], Val::Int(0)))).collect()
-        } else {
-            self.entries(f.array).clone()
-        };
-        let value_of = |op: &str, keys: &[Val]| {
-            let found = stats.iter().find(|(k, _)| k.map(Val::Int).as_ref() == keys.first());
-            found.and_then(|(_, v)| aggregate(op, v)).map(Val::Int)
-        };
-        if let Some((by, down)) = &f.sort {
-            entries.sort_by(|(ka, va), (kb, vb)| {
-                let order = match by {
-                    By::Key(n) => ka[*n].cmp(&kb[*n]),
-                    By::Agg(op) => value_of(op, ka).cmp(&value_of(op, kb)),
-                    By::Value if f.array == "sa" => value_of("@count", ka).cmp(&value_of("@count", kb)),
-                    By::Value => va.cmp(vb),
-                };
-                if *down {
-                    order.reverse()
-                } else {
-                    order
-                }
-            });
-        }
-        let mut turns = 0;
-        for (keys, value) in entries {
+        let mut left = f.limit.as_ref().map(|e| self.int(e, l)).transpose()?.unwrap_or(i64::MAX);
+        self.sort(f, left);
+        let mut at: Option<Vec<Val>> = None;
+        while left > 0 {
+            // a loop within may have sorted the array: what comes next is next now
+            let entries = self.order_of(f.array);
+            let next = at.map_or(0, |k| 1 + entries.iter().position(|(x, _)| *x == k).expect("it stays"));
+            let Some((keys, value)) = entries.into_iter().nth(next) else { break };
+            at = Some(keys.clone());
+            left -= 1;
             if slice.as_ref().is_some_and(|s| !fits(s, &keys)) {
                 continue;
             }
-            if limit.is_some_and(|n| turns >= n) {
-                break;
-            }
-            turns += 1;
             for (name, key) in f.keys.iter().zip(keys) {
                 l.insert(name, key);
             }

@@ -3,7 +3,7 @@
 
 use super::eval::{Eval, Out};
 use super::regex::PATTERNS;
-use super::{array, text, Array, By, Each, Rng, ARRAYS, E, FUNCTIONS, INTS, S, STRS};
+use super::{array, text, Array, By, Each, Rng, ARRAYS, BUCKETS, E, FUNCTIONS, INTS, S, STRS};
 use std::fmt::Write as _;
 
 const WORDS: [&str; 6] = ["", "a", "bc", "xyz", "abcb", "zz"];
@@ -24,6 +24,9 @@ struct Maker {
     /// Arrays that are walked here must not be changed.
     walked: Vec<&'static str>,
     counters: u32,
+    /// In the handler that adds to `sv`: one only, so that its values are of one processor, as the
+    /// variance is rounded for each.
+    first: bool,
 }
 
 impl Maker {
@@ -33,7 +36,7 @@ impl Maker {
 
     fn int(&mut self, depth: u32) -> E {
         let leaf = depth == 0 || self.rng.chance(5);
-        match if leaf { self.rng.below(4) } else { 4 + self.rng.below(20) } {
+        match if leaf { self.rng.below(4) } else { 4 + self.rng.below(21) } {
             0 => E::Num(self.number()),
             1 | 2 => E::Local(self.rng.one(&INTS)),
             3 => E::Global("g"),
@@ -79,19 +82,31 @@ impl Maker {
             21 => {
                 // Most of the others fail where nothing was added yet.
                 let op = self.rng.one(&["@count", "@count", "@sum", "@sum", "@min", "@max", "@avg"]);
-                if self.rng.chance(2) {
+                if self.rng.chance(3) {
+                    let op = self.rng.one(&["@variance", "@variance", "@avg", "@max"]);
+                    match self.rng.chance(3) {
+                        true => E::Bucket(self.rng.below(BUCKETS as usize) as i64),
+                        false => E::Agg(op, "sv", None),
+                    }
+                } else if self.rng.chance(2) {
                     E::Agg(op, "st", None)
                 } else {
                     E::Agg(op, "sa", Some(self.int(depth.saturating_sub(2)).into()))
                 }
             }
+            22 => E::Strpos(self.str(depth - 1).into(), self.rng.one(&["a", "bc", "zz"])),
             _ => self.call(false, depth),
         }
     }
 
+    /// A value for `sv`.
+    fn small(&mut self) -> E {
+        E::Binary("&", self.int(2).into(), E::Num(15).into())
+    }
+
     fn str(&mut self, depth: u32) -> E {
         let leaf = depth == 0 || self.rng.chance(4);
-        match if leaf { self.rng.below(3) } else { 3 + self.rng.below(11) } {
+        match if leaf { self.rng.below(3) } else { 3 + self.rng.below(12) } {
             0 => E::Text(self.rng.one(&WORDS)),
             1 | 2 => E::Local(self.rng.one(&STRS)),
             3 | 4 => E::Binary(".", self.str(depth - 1).into(), self.str(depth - 1).into()),
@@ -113,6 +128,10 @@ impl Maker {
             11 => {
                 let format = self.rng.one(&SPRINTFS);
                 E::Sprintf(format, vec![self.int(depth - 1), self.str(depth - 1)])
+            }
+            12 => {
+                let old = self.rng.one(&["a", "bc", "z"]);
+                E::Replace(self.str(depth - 1).into(), old, self.str(depth - 1).into())
             }
             _ => self.call(true, depth),
         }
@@ -190,6 +209,8 @@ impl Maker {
             7 if self.rng.chance(4) => S::Error(self.str(1)),
             8 if self.writable("st") => S::Stat("st", None, self.int(2)),
             9 if self.writable("sa") => S::Stat("sa", Some(self.int(1)), self.int(2)),
+            10 if self.rng.chance(4) => S::Buckets(self.rng.chance(2)),
+            10 if self.first && self.rng.chance(2) => S::Stat("sv", None, self.small()),
             10 => S::Matched(self.str(3), self.rng.below(PATTERNS.len())),
             11 => self.delete(),
             6..=9 => S::Expr(self.int(3)),
@@ -233,8 +254,7 @@ impl Maker {
             let key = |m: &mut Self, s: &bool| if *s { m.str(1) } else { m.int(1) };
             kinds.iter().map(|s| (!self.rng.chance(2)).then(|| key(self, s))).collect()
         });
-        // What both mean together is not the language's to say.
-        let limit = (slice.is_none() && self.rng.chance(3)).then(|| self.int(1));
+        let limit = self.rng.chance(3).then(|| self.int(1));
         self.walked.push(name);
         let body = self.loop_body(depth - 1, 2);
         self.walked.pop();
@@ -267,8 +287,29 @@ impl Maker {
         E::Assign(self.str_place(3).into(), "=", self.str(4).into())
     }
 
-    /// A function: its text, and its body for the evaluator.
-    fn function(&mut self, n: usize) -> (String, Vec<S>) {
+    /// A function, or two of one name: the text, and the bodies for the evaluator.
+    fn function(&mut self, n: usize) -> (String, Vec<Vec<S>>) {
+        let f = &FUNCTIONS[n];
+        let ints = INTS[..f.ints].iter().map(|p| format!("{p}:long"));
+        let params: Vec<String> = ints.chain(STRS[..f.strs].iter().map(|p| format!("{p}:string"))).collect();
+        let ret = if f.string { "string" } else { "long" };
+        let head = format!("function {}:{ret}({}) {{\n{TYPES}", f.name, params.join(", "));
+        let mut bodies = vec![self.function_body(n)];
+        if f.overloaded {
+            let odd = E::Binary("&", E::Local("x").into(), E::Num(1).into());
+            bodies[0].insert(0, S::If(odd, vec![S::Next], Vec::new()));
+            bodies.push(self.function_body(n));
+        }
+        let mut script = String::new();
+        for code in &bodies {
+            script += &head;
+            text::body(code, &mut script, 1);
+            script += "}\n";
+        }
+        (script, bodies)
+    }
+
+    fn function_body(&mut self, n: usize) -> Vec<S> {
         let f = &FUNCTIONS[n];
         self.in_function = true;
         self.local = f.local;
@@ -286,13 +327,7 @@ impl Maker {
         code.extend(self.block(2, 3));
         code.push(S::Return(if f.string { self.str(3) } else { self.int(3) }));
         (self.in_function, self.local, self.recursive) = (false, false, None);
-        let ints = INTS[..f.ints].iter().map(|p| format!("{p}:long"));
-        let params: Vec<String> = ints.chain(STRS[..f.strs].iter().map(|p| format!("{p}:string"))).collect();
-        let ret = if f.string { "string" } else { "long" };
-        let mut script = format!("function {}:{ret}({}) {{\n{TYPES}", f.name, params.join(", "));
-        text::body(&code, &mut script, 1);
-        script += "}\n";
-        (script, code)
+        code
     }
 }
 
@@ -300,7 +335,7 @@ impl Maker {
 const TYPES: &str = "  if (0) { x = y = z = w = r = 0; s = t = \"\" }\n";
 
 /// Declarations; what each global is says a function that is never called.
-const GLOBALS: &str = "global g = 3, h = \"h\", m, k, n, q[3], wrap%[2], st, sa\n\
+const GLOBALS: &str = "global g = 3, h = \"h\", m, k, n, q[3], wrap%[2], st, sa, sv\n\
     function never() { m[1] = k[1, \"\"] = q[1] = wrap[1] = 1; n[\"\"] = \"\"; st <<< 1; sa[1] <<< 1 }\n";
 
 /// A script and what it prints.
@@ -322,6 +357,7 @@ pub fn case(seed: u64) -> Option<Case> {
         recursive: None,
         walked: Vec::new(),
         counters: 0,
+        first: false,
     };
     for _ in 0..8 {
         m.rng.next();
@@ -329,28 +365,67 @@ pub fn case(seed: u64) -> Option<Case> {
     let mut eval = Eval::default();
     let mut script = String::new();
     for (n, f) in FUNCTIONS.iter().enumerate() {
-        let (text, code) = m.function(n);
+        let (text, bodies) = m.function(n);
         script += &text;
-        eval.functions.insert(f.name, code);
+        eval.functions.insert((f.name, f.ints + f.strs), bodies);
         m.callable = n + 1;
     }
-    let mut code = vec![S::Expr(E::Assign(E::Element("m", vec![E::Num(5)]).into(), "=", E::Num(6).into()))];
-    code.extend(m.block(3, 8));
+    let line = "%d %s %d\n";
+    let locals = |code: &mut Vec<S>| {
+        code.push(S::Print(line, vec![E::Local("x"), E::Local("s"), E::Local("y")]));
+        code.push(S::Print(line, vec![E::Local("z"), E::Local("t"), E::Local("w")]));
+    };
+    let six = E::Assign(E::Element("m", vec![E::Num(5)]).into(), "=", E::Num(6).into());
+    let mut first = vec![S::Expr(six), S::Stat("sv", None, E::Num(3))];
+    m.first = true;
+    first.extend(m.block(3, 7));
+    m.first = false;
+    locals(&mut first);
+    let mut second = m.block(3, 5);
+    locals(&mut second);
+    let mut last = m.block(2, 3);
+    last.extend(closing());
+    let _ = write!(script, "{GLOBALS}");
+    // that one runs last is a probe's business: `end` comes when the run is over
+    let handlers = [("begin", first), ("begin(1)", second), ("end", last)];
+    for (n, (point, code)) in handlers.iter().enumerate() {
+        let _ = writeln!(script, "probe {point} {{\n{TYPES}");
+        if n == 0 {
+            script += "  if (0) never()\n";
+        }
+        text::body(code, &mut script, 1);
+        script += "}\n";
+    }
+    script += "probe begin(2) { exit() }\n";
+    eval.start();
+    for (_, code) in &handlers {
+        match eval.handler(code) {
+            Ok(()) | Err(Out::Next) => {}
+            Err(Out::Error(text)) => eval.out += &format!("ERROR: {text}\n"),
+            Err(_) => return None,
+        }
+    }
+    Some(Case { script, expected: eval.out, failed: eval.failed })
+}
+
+/// What is left of the globals. All are read somewhere: what is only written would be shown at the end.
+fn closing() -> Vec<S> {
     let line = "%d %s %d\n";
     let of = |a: &str, keys: Vec<E>| E::Element(array(a).name, keys);
-    code.push(S::Print(line, vec![E::Local("x"), E::Local("s"), E::Local("y")]));
-    code.push(S::Print(line, vec![E::Local("z"), E::Local("t"), E::Local("w")]));
     let k = of("k", vec![E::Num(1), E::Text("a")]);
-    code.push(S::Print(line, vec![E::Global("g"), E::Global("h"), k]));
-    code.push(S::Print(line, vec![of("m", vec![E::Num(7)]), of("n", vec![E::Text("a")]), E::Num(1)]));
-    // All globals are read somewhere: what is only written would be shown at the end.
+    let mut code = vec![
+        S::Print(line, vec![E::Global("g"), E::Global("h"), k]),
+        S::Print(line, vec![of("m", vec![E::Num(7)]), of("n", vec![E::Text("a")]), E::Num(1)]),
+    ];
     let of_key = E::Agg("@sum", "sa", Some(E::Local("x").into()));
     let body = vec![S::Println(vec![E::Local("x"), E::Text(" sum "), of_key])];
     let each = Each { array: "sa", keys: vec!["x"], value: None, sort: None, slice: None, limit: None, body };
     code.push(S::Foreach(Box::new(each)));
     code.push(S::Println(vec![E::Agg("@count", "st", None), E::Text(" in all")]));
+    code.push(S::Println(vec![E::Agg("@variance", "sv", None), E::Text(" variance")]));
+    code.push(S::Buckets(false));
     for a in &ARRAYS {
-        // All that is left, in the order in which it came.
+        // All that is left, in its order.
         let names: Vec<&str> = a.keys.iter().map(|s| if *s { "s" } else { "x" }).collect();
         let keys: Vec<E> = names.iter().map(|n| E::Local(n)).collect();
         let body =
@@ -359,13 +434,5 @@ pub fn case(seed: u64) -> Option<Case> {
         let each = Each { array: a.name, keys: names, value, sort: None, slice: None, limit: None, body };
         code.push(S::Foreach(Box::new(each)));
     }
-    let _ = write!(script, "{GLOBALS}probe begin {{\n{TYPES}  if (0) never()\n");
-    text::body(&code, &mut script, 1);
-    script += "}\n";
-    match eval.begin(&code) {
-        Ok(()) | Err(Out::Next) => {}
-        Err(Out::Error(text)) => eval.out += &format!("ERROR: {text}\n"),
-        Err(_) => return None,
-    }
-    Some(Case { script, expected: eval.out, failed: eval.failed })
+    code
 }
