@@ -7,7 +7,7 @@
 mod draw;
 
 use super::tests::{compile_options, run_image};
-use draw::case;
+use draw::make::case;
 
 /// Output without the places of errors, which the evaluator does not know.
 fn without_places(out: &str) -> String {

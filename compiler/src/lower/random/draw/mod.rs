@@ -5,11 +5,9 @@
 //! tests of the guests include it too.
 
 mod eval;
-mod make;
+pub mod make;
 mod regex;
 mod text;
-
-pub use make::{case, Case};
 
 /// xorshift64*
 pub struct Rng(u64);
