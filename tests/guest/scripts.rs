@@ -10,6 +10,22 @@ pub fn checks() -> Vec<Check> {
             silent(o)
         }),
         Check::new(
+            "types of pointers that a script keeps",
+            r#"stap -e 'global kept
+                function up(t) { return t->real_parent }
+                probe begin {
+                    foreach (v = k in kept) println("never")
+                    t = task_current(); kept[1] = t
+                    println(t->tgid == pid(), kept[1]->tgid == pid(), up(t)->tgid == ppid(), (1 ? up(t) : t)->tgid == ppid())
+                    foreach (v = k in kept) println(kernel_string(v->comm) == execname())
+                    exit()
+                }'"#,
+            |o| {
+                prints(o, "1111\n1\n")?;
+                silent(o)
+            },
+        ),
+        Check::new(
             "vfs.read",
             "load_files 0 >/dev/null & \n\
              stap -e 'probe vfs.read { printf(\"read performed\\n\"); exit() }'; s=$?; kill $!; exit $s",

@@ -74,8 +74,8 @@ impl Flow {
 
 impl Binder<'_, '_> {
     fn note(&mut self, holder: Holder, ty: Pointee) {
-        if !self.flow.known.contains_key(&holder) {
-            self.flow.known.insert(holder, ty);
+        if let std::collections::hash_map::Entry::Vacant(v) = self.flow.known.entry(holder) {
+            v.insert(ty);
             self.flow.grew = true;
         }
     }
