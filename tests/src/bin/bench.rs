@@ -330,9 +330,9 @@ fn events(page: &mut String, bpftrace: Option<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// What the instructions of an event are, counted in the module's listing.
+/// Where the instructions of an event go: read off the module's listing and the differences of the table.
 const PROFILE: &str = "\
-Where they go, on 6.1: ftrace's own trampoline 36; the hook, which finds the probe by the address and
+Where they go on 6.1, roughly: ftrace's own trampoline 36; the hook, which finds the probe by the address and
 says where it hit, 40; the guards (interrupts off, busy, stack, the clock read twice for the overload
 guard) 65; a counter is added without the interpreter, 20. The interpreter adds 45 to enter and leave
 and, an instruction, 10 to 15 where what follows is expected and 30 where it goes through the tree of
