@@ -186,8 +186,8 @@ fn storms_leave_kernel_6_12_clean() {
 }
 
 /// Not part of `make test`: the kernel takes half an hour to build and is some 15 times slower.
+#[cfg(feature = "debug-kernel")]
 #[test]
-#[ignore = "needs scripts/debug-kernel"]
 fn the_module_keeps_its_word_in_a_kernel_that_checks_itself() {
     let leaks = Check::new(
         "nothing is left behind",
@@ -200,8 +200,8 @@ fn the_module_keeps_its_word_in_a_kernel_that_checks_itself() {
     run("debug", timeless.chain([leaks]).collect());
 }
 
+#[cfg(feature = "debug-kernel")]
 #[test]
-#[ignore = "needs scripts/debug-kernel"]
 fn scripts_see_what_happens_in_a_kernel_that_checks_itself() {
     run("debug", scripts::checks());
 }
