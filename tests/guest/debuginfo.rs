@@ -119,6 +119,37 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "arguments by number, results and registers without debuginfo",
+            &format!(
+                "{LOAD}export SYSTEMTAP_DEBUGINFO_PATH=/none\n\
+                 stap -w /scripts/arguments.stp >out 2>err & await out armed\n\
+                 echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2; rmmod stp_test; sort out; [ $s = 0 ] || exit $s\n\
+                 stap -c 'dd if=/dev/zero of=f bs=12345 count=1' -e '\n\
+                 probe kprobe.function(\"vfs_write\") {{ if (pid() == target() && ulong_arg(3) == 12345) println(\"entry\") }}\n\
+                 probe kprobe.function(\"vfs_write\").return {{ if (pid() == target() && ulong_arg(3) == 12345)\n\
+                 println(\"return \", returnval(), \" at \", kernel_long(pointer_arg(4))) }}' 2>/dev/null"
+            ),
+            |o| {
+                ok(o)?;
+                // 1 + 2 + 3 + 4 + 5 + 6 + 7 - 8
+                let each: Vec<String> = (1..=6).map(|n| vec![n.to_string(); 11].join(" ")).collect();
+                let six = each.join("|");
+                let signed = "-50 -50 4294967246 4294967246 123456789012345";
+                prints(
+                    o,
+                    &format!(
+                        "1 kprobe {six}\n1 registers 1 6 2 4\n1 stack 7 -8\n\
+                         2 argument 7 is known at the entry of the function only\n\
+                         2 kretprobe {six}\n2 registers 20 20\n2 result 20 20 0x14 024\n\
+                         3 {six}\n3 bad argument number 0\n3 result N/A\n3 stack 7 -8\n\
+                         4 {six}\n4 result 20 20\n\
+                         5 {signed}\n5 register -50 4294967246\n6 {signed}\narmed\n\
+                         entry\nreturn 12345 at 12345\n"
+                    ),
+                )
+            },
+        ),
+        Check::new(
             "memory and texts of a module by BTF and by debuginfo",
             &both("", "memory_of_module"),
             |o| prints(o, MEMORY),

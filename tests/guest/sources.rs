@@ -48,6 +48,56 @@ pub fn checks() -> Vec<Check> {
         )
         .limit(60),
         Check::new(
+            "a session ends while callers of its files wait for memory that nobody gives them",
+            "for how in read write; do\n\
+             stap -m un -e 'probe procfs.read { $value = \"a\\n\" } probe procfs.write { println(\"written\") }\n\
+             probe begin { println(\"armed\") }' >out 2>&1 & stap=$!; await out armed\n\
+             unanswered $how /proc/systemtap/un/command >told & caller=$!; await told began; usleep 300000\n\
+             kill -0 $caller; echo $how waits $?; kill -INT $stap; finished $stap; finished $caller\n\
+             cat out told; rm out told; done; idle; ls /proc/systemtap 2>/dev/null; echo left $?",
+            |o| {
+                let again = "armed\nbegan\nResource temporarily unavailable\n";
+                prints(o, &format!("read waits 0\n{again}write waits 0\n{again}left 1\n"))
+            },
+        )
+        .limit(60),
+        Check::new(
+            "memory that was not touched yet is read and written by a procfs file",
+            "stap -m fr -DMAXACTION=100000 -e 'probe procfs(\"long\").read.maxsize(65536) { for (i = 0; i < 600; i++) $value .= sprintf(\"%099d\\n\", i) }\n\
+             probe procfs(\"to\").write { println(strlen($value)); exit() } probe begin { println(\"armed\") }' >out & await out armed\n\
+             dd if=/proc/systemtap/fr/long bs=60000 count=1 2>/dev/null | md5sum\n\
+             for i in $(seq 0 599); do printf '%099d\\n' $i; done | md5sum\n\
+             echo hello >/proc/systemtap/fr/to; wait; cat out",
+            |o| {
+                ok(o)?;
+                let out = o.out();
+                let lines: Vec<&str> = out.lines().collect();
+                let [read, made, "armed", "6"] = lines[..] else {
+                    return Err(format!("{lines:?}"));
+                };
+                if read == made { Ok(()) } else { Err("what was read is not what was said".into()) }
+            },
+        ),
+        Check::new(
+            "the buffers of a session's open files have an end",
+            // four of 16 MiB and what belongs to them is more than 64 MiB
+            "stap -m bu -e 'probe procfs.read.maxsize(16777216) { $value = \"a\\n\" } probe begin { println(\"armed\") }' >out & stap=$!\n\
+             await out armed; f=/proc/systemtap/bu/command\n\
+             n=0; for fd in 3 4 5 6; do (eval \"exec $fd<$f\"; echo open; sleep 3) & done >opened 2>told; usleep 900000\n\
+             (cat $f) 2>&1 | grep -o 'Cannot allocate memory\\|Out of memory'; grep -c open opened; sleep 3\n\
+             cat $f; kill -INT $stap; wait $stap; idle",
+            |o| prints(o, "Cannot allocate memory\n4\na\n"),
+        )
+        .limit(60),
+        Check::new(
+            "all probes that write a file run, and an error of one is told",
+            "stap -m al -DMAXERRORS=9 -e '\n\
+             probe procfs(\"f\").write { println(\"first\"); if ($value == \"bad\\n\") error(\"no\"); if ($value == \"end\\n\") exit() }\n\
+             probe procfs(\"f\").write { println(\"second\") } probe begin { println(\"armed\") }' >out 2>/dev/null & await out armed\n\
+             for w in good bad end; do echo $w 2>/dev/null >/proc/systemtap/al/f; echo $w $?; done; wait; cat out",
+            |o| prints(o, "good 0\nbad 1\nend 0\narmed\nfirst\nsecond\nfirst\nsecond\nfirst\n"),
+        ),
+        Check::new(
             "packets pass netfilter hooks with their addresses, ports and flags",
             "stap -c 'load_tcp 5 100' /scripts/netfilter.stp",
             |o| {
@@ -67,6 +117,21 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "two 1\nthree 0\nafter 0\narmed\ndropped 2\n"),
         )
         .limit(60),
+        Check::new(
+            "a verdict that would leak a packet, or free it twice, is an error and the packet passes",
+            "for v in nf_stolen nf_repeat nf_stop 6 256 257 -1 0xffff0000 0x10000001 '(1 << 32)' 0x100003 0x7003; do\n\
+             stap -g -e \"probe netfilter.ipv4.local_in { if (daddr != \\\"127.0.0.2\\\") next\n\
+             try { \\$verdict = $v; println(\\\"taken $v\\\") } catch (e) { println(e, \\\" \\\", \\$verdict) } exit() }\" \\\n\
+             -c 'ping -c 1 -W 2 127.0.0.2' 2>/dev/null | grep '^taken\\|^a packet can'; done; true",
+            |o| {
+                let bad = [2, 4, 5, 6, 256, 257, -1, 0xffff_0000_i64, 0x1000_0001, 1 << 32];
+                let refused = "a packet can be dropped (0), accepted (1) or queued (3), not verdict";
+                let mut want: String = bad.iter().map(|v| format!("{refused} {v} 1\n")).collect();
+                want.push_str(&format!("taken 0x100003\n{refused} {} 1\n", 0x7003));
+                prints(o, &want)
+            },
+        )
+        .limit(90),
         Check::new(
             "sessions end under packets at their hooks",
             "(while :; do load_tcp 20 1000; done) >/dev/null 2>&1 & busy=$!\n\

@@ -30,7 +30,7 @@
 	ERROR(NOMATCH,	1, "No regular expression has matched yet") \
 	ERROR(REGISTER,	1, "no value for register ") \
 	ERROR(ARGUMENT,	1, "cannot set argument ") \
-	ERROR(VERDICT,	1, "no such verdict on a packet: ") \
+	ERROR(VERDICT,	1, "a packet can be dropped (0), accepted (1) or queued (3), not verdict ") \
 	ERROR(SIGNAL,	1, "cannot send signal ") \
 	ERROR(NOSPEC,	1, "speculation: no free buffer, check SPECULATION_MAX") \
 	ERROR(BADSPEC,	1, "no speculation with id ") \

@@ -100,6 +100,26 @@ static notrace u32 *verdict(struct vm_ctx *c)
 	return c->probe->kind == IM_K_NETFILTER ? c->hit->host : NULL;
 }
 
+/*
+ * Drop, perhaps with an errno in the upper half; accept; queue, with its number in
+ * the upper half and a flag to pass where nobody listens. Not stolen: nobody would
+ * free the packet. Not repeat and stop: they are for who reads a queue, and the
+ * kernel takes them for stolen here. An errno below 0 would be "accepted" of a
+ * packet that is freed.
+ */
+static notrace bool good_verdict(s64 v)
+{
+	switch (v & 0xff) {
+	case 0:
+		return !(v & 0xff00) && v >= 0 && v >> 16 < 4096;
+	case 1:
+		return v == 1;
+	case 3:
+		return !(v & 0x7f00) && !(v >> 32);
+	}
+	return false;
+}
+
 /* -- results: none ----------------------------------------------------------------- */
 
 notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss)
@@ -147,8 +167,7 @@ notrace int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_s
 			return vm_raise(c, E_ARGUMENT, (s64)((u64)ri[0] + 1));
 		return 0;
 	case H_SET_VERDICT:
-		/* NF_DROP to NF_STOP; above the low byte an error or a queue */
-		if (!verdict(c) || (ri[0] & 0xff) > 5)
+		if (!verdict(c) || !good_verdict(ri[0]))
 			return vm_raise(c, E_VERDICT, ri[0]);
 		*verdict(c) = (u32)ri[0];
 		return 0;

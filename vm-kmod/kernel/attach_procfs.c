@@ -5,7 +5,8 @@
  * file has a buffer of its own; a handler fills it, or finds there what was
  * written. In: paths, sizes and umasks of the image. Out: files.
  *
- * Removing a file waits for calls under way and releases whoever has it open.
+ * Removing a file waits for calls under way and releases whoever has it open, so
+ * that no call may wait for what others decide about: see copy().
  */
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -27,6 +28,7 @@ struct pfiles {
 	struct list_head list;
 	const char *name; /* of the session */
 	struct proc_dir_entry *dir;
+	atomic64_t taken; /* by the buffers of open files */
 	u32 count;
 	struct pfile f[];
 };
@@ -36,8 +38,11 @@ static LIST_HEAD(named_sessions);
 static struct proc_dir_entry *root;
 static DEFINE_MUTEX(name_lock);
 
-/* of the buffer of one open file */
+/* of the buffer of one open file, and of all that a session's files have open */
 #define SIZE_LIMIT (16 << 20)
+#define OPEN_LIMIT (64 << 20)
+/* how long a page of the caller's is waited for, in ticks */
+#define PAGE_PATIENCE 1000
 
 /* what belongs to an open file */
 struct value {
@@ -56,13 +61,45 @@ static const char *path_of(const struct stpvm_probe *p)
 	return vm_string(p->session->prog, p->im->name);
 }
 
+static struct stpvm_session *session_of(const struct pfile *f)
+{
+	return (f->read ?: f->write)->session;
+}
+
+static void give_buffer(const struct pfile *f)
+{
+	struct stpvm_session *s = session_of(f);
+	struct pfiles *fs = s->arm[SRC_PROCFS];
+
+	stpvm_give(s, sizeof(struct value) + f->size);
+	atomic64_sub(f->size, &fs->taken);
+}
+
+/* Anybody may open a file again and again: the buffers belong to the session's memory. */
+static int take_buffer(const struct pfile *f)
+{
+	struct stpvm_session *s = session_of(f);
+	struct pfiles *fs = s->arm[SRC_PROCFS];
+
+	if (atomic64_add_return(f->size, &fs->taken) <= OPEN_LIMIT &&
+	    !stpvm_take(s, sizeof(struct value) + f->size))
+		return 0;
+	atomic64_sub(f->size, &fs->taken);
+	return -ENOMEM;
+}
+
 static int pf_open(struct inode *inode, struct file *file)
 {
 	const struct pfile *f = pde_data(inode);
-	struct value *o = kvmalloc(struct_size(o, text, f->size), GFP_KERNEL_ACCOUNT);
+	struct value *o;
 
-	if (!o)
+	if (take_buffer(f))
 		return -ENOMEM;
+	o = kvmalloc(struct_size(o, text, f->size), GFP_KERNEL_ACCOUNT);
+	if (!o) {
+		give_buffer(f);
+		return -ENOMEM;
+	}
 	mutex_init(&o->lock);
 	o->v.buf = o->text;
 	o->v.len = 0;
@@ -74,6 +111,38 @@ static int pf_open(struct inode *inode, struct file *file)
 static int pf_release(struct inode *inode, struct file *file)
 {
 	kvfree(file->private_data);
+	give_buffer(pde_data(inode));
+	return 0;
+}
+
+/*
+ * To or from the memory of the caller, page by page. Whoever answers the faults of
+ * that memory (userfaultfd, a file system in user space) might never do so, and the
+ * session could not end: so a page that is absent is asked for without waiting, and
+ * is looked for again while the session runs, for some seconds.
+ */
+static int copy(const struct stpvm_session *s, char *text, char __user *user, size_t n, bool out)
+{
+	u32 flags = FOLL_NOWAIT | (out ? FOLL_WRITE : 0), tries = 0;
+
+	while (n) {
+		size_t part = min_t(size_t, n, PAGE_SIZE - offset_in_page(user));
+
+		if (!(out ? copy_to_user_nofault(user, text, part)
+			  : copy_from_user_nofault(text, user, part))) {
+			text += part;
+			user += part;
+			n -= part;
+			continue;
+		}
+		if (get_user_pages_unlocked((unsigned long)user, 1, NULL, flags) < 0 ||
+		    tries++ >= PAGE_PATIENCE)
+			return -EFAULT;
+		if (!stpvm_live(s))
+			return -EAGAIN;
+		if (tries > 1 && schedule_timeout_interruptible(1))
+			return -EINTR;
+	}
 	return 0;
 }
 
@@ -95,19 +164,30 @@ static ssize_t pf_read(struct file *file, char __user *to, size_t n, loff_t *pos
 		if (got)
 			o->v.len = 0;
 	}
-	if (!got)
-		got = simple_read_from_buffer(to, n, pos, o->text, o->v.len);
+	if (!got && *pos < o->v.len) {
+		n = min_t(u64, n, o->v.len - *pos);
+		got = copy(f->read->session, o->text + *pos, to, n, true);
+		if (!got) {
+			*pos += n;
+			got = n;
+		}
+	}
 	mutex_unlock(&o->lock);
 	return got;
 }
 
-/* What is longer than a string is for the next call. */
+/*
+ * What is longer than a string is for the next call. All probes of the file run,
+ * whatever happens in one; none begins when one has ended the run. Who writes is
+ * told an error of any of them, and EAGAIN if none of them could run.
+ */
 static ssize_t pf_write(struct file *file, const char __user *from, size_t n, loff_t *pos)
 {
 	const struct pfile *f = pde_data(file_inode(file));
 	struct value *o = file->private_data;
 	struct stpvm_session *s;
-	ssize_t err;
+	bool ran = false;
+	ssize_t err, one;
 	u32 k;
 
 	if (!f->write)
@@ -116,15 +196,19 @@ static ssize_t pf_write(struct file *file, const char __user *from, size_t n, lo
 	n = min_t(size_t, n, s->limits->maxstringlen - 1);
 	if (mutex_lock_interruptible(&o->lock))
 		return -EINTR;
-	err = copy_from_user(o->text, from, n) ? -EFAULT : 0;
-	o->v.len = strnlen(o->text, n);
-	for (k = f->write->index; !err && k < s->nprobes; k++)
-		if (is_ours(&s->probe[k]) && s->probe[k].kind == IM_K_PROCFS_W &&
-		    !strcmp(path_of(&s->probe[k]), f->path))
-			err = stpvm_hit_value(&s->probe[k], &o->v);
-	/* the first of several has ended the run */
-	if (err == -EAGAIN && k > f->write->index + 1)
-		err = 0;
+	err = copy(s, o->text, (char __user *)from, n, false);
+	o->v.len = err ? 0 : strnlen(o->text, n);
+	for (k = err ? s->nprobes : f->write->index; k < s->nprobes; k++) {
+		if (!is_ours(&s->probe[k]) || s->probe[k].kind != IM_K_PROCFS_W ||
+		    strcmp(path_of(&s->probe[k]), f->path))
+			continue;
+		one = stpvm_hit_value(&s->probe[k], &o->v);
+		ran |= one != -EAGAIN;
+		if (one != -EAGAIN)
+			err = err ?: one;
+	}
+	if (!ran)
+		err = err ?: -EAGAIN;
 	o->v.len = 0;
 	mutex_unlock(&o->lock);
 	return err ?: n;

@@ -327,7 +327,15 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_ERROR:
 		case IM_K_NEVER:
 		case IM_K_TIMER:
-		case IM_K_INPUT:
+		case IM_K_INPUT: /* what the caller hands on himself, in his own task */
+			continue;
+		case IM_K_PROCFS_R:
+		case IM_K_PROCFS_W:
+			/* other people's tasks run these handlers, and wait for them */
+			if (s->caps & CAP_ALL_PROCS)
+				continue;
+			if (stpvm_refuse(s, p, -EACCES, "procfs probes are not for this user"))
+				return -EACCES;
 			continue;
 		case IM_K_PROFILE:
 		case IM_K_PERF:
@@ -338,8 +346,6 @@ static int check_kinds(struct stpvm_session *s)
 		case IM_K_TRACE:
 		case IM_K_SYSENTER:
 		case IM_K_SYSEXIT:
-		case IM_K_PROCFS_R:
-		case IM_K_PROCFS_W:
 		case IM_K_NETFILTER:
 			if (s->caps & CAP_KERNEL_READ)
 				continue;

@@ -228,26 +228,27 @@ impl<'a> Flattener<'a> {
         Ok(())
     }
 
-    /// Whether the handler, or any function that it might call, reads raw arguments.
+    /// Whether the handler, or a function that it calls, reads raw arguments.
     fn reads_arguments(&self, handler: u32) -> bool {
-        let arg = Op::Arg as u8;
-        self.image
-            .functions
-            .iter()
-            .enumerate()
-            .filter(|(n, f)| *n == handler as usize || !f.handler)
-            .any(|(_, f)| f.code.iter().any(|word| *word as u8 == arg))
+        self.reaches(handler, |op, imm| {
+            op == Op::Arg as u8 || (op == Op::Helpi as u8 && imm == Helper::ProbeArg as usize)
+        })
     }
 
     /// Whether the handler, or a function that it calls, asks for machine registers by number.
     fn reads_registers(&self, handler: u32) -> bool {
+        self.reaches(handler, |op, imm| op == Op::Helpi as u8 && imm == Helper::Register as usize)
+    }
+
+    /// Whether an instruction of the handler, or of a function that it calls, is such a one.
+    fn reaches(&self, handler: u32, such: impl Fn(u8, usize) -> bool) -> bool {
         let mut seen = vec![handler as usize];
         let mut next = 0;
         while let Some(f) = seen.get(next).and_then(|n| self.image.functions.get(*n)) {
             next += 1;
             for word in &f.code {
                 let (op, imm) = (*word as u8, (*word >> 32) as usize);
-                if op == Op::Helpi as u8 && imm == Helper::Register as usize {
+                if such(op, imm) {
                     return true;
                 }
                 if op == Op::Call as u8 && !seen.contains(&imm) {

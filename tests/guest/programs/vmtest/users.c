@@ -117,6 +117,27 @@ static u64 timer_hits(int dumpable)
 	return hits;
 }
 
+/* START of a probe of that kind is refused, with a word */
+static void refused_kind(const char *name, u32 kind, const char *path)
+{
+	struct session s;
+	struct image *im;
+	struct im_probe *p;
+	int err;
+
+	open_session(&s);
+	im = asks_pid(&s);
+	p = (struct im_probe *)im->part[IM_S_PROBE].data;
+	p->kind = kind;
+	p->name = str(im, path);
+	p->arg2 = kind == IM_K_NETFILTER ? 2 : 0; /* NFPROTO_IPV4 */
+	must_load(&s, im);
+	err = start(&s);
+	printf("%s: %s, %s\n", name, strerror(-err), s.start.text);
+	check(err == -EACCES && strstr(s.start.text, "not for this user"), "%s: %d", name, err);
+	close(s.fd);
+}
+
 /* own GID: the group may look at its own processes only */
 void case_own(char **argv)
 {
@@ -133,6 +154,9 @@ void case_own(char **argv)
 	refused_limit("no guard", no_guard);
 	refused_limit("late guard", late_guard);
 	refused_limit("deaf", deaf);
+	refused_kind("procfs read", IM_K_PROCFS_R, "command");
+	refused_kind("procfs write", IM_K_PROCFS_W, "command");
+	refused_kind("netfilter", IM_K_NETFILTER, "");
 
 	/* offsets of his own making: the name of a task for its number */
 	open_session(&s);
