@@ -98,6 +98,61 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "good 0\nbad 1\nend 0\narmed\nfirst\nsecond\nfirst\nsecond\nfirst\n"),
         ),
         Check::new(
+            "files of the library: what there is as JSON, and its values",
+            "stap -m js /scripts/json.stp >out & await out armed\n\
+             cd /proc/systemtap/js; cat metadata.json data.json; cat data.json >/dev/null; tail -c 66 data.json\n\
+             cd /; kill -INT $!; wait $!\n\
+             stap -m jp -e 'probe begin { json_set_prefix(\"own\") println(\"armed\") }' >out2 & await out2 armed\n\
+             cat /proc/systemtap/jp/metadata.json; kill -INT $!; wait $!\n\
+             stap -e 'function told(n) { try { if (n == 1) json_add_array_string_metric(\"no\", \"x\", \"\")\n\
+             if (n == 2) json_add_array(\"a\", \"\")  if (n == 3) json_add_array_numeric_metric(\"a\", \"__id\", \"\", \"\")\n\
+             if (n == 4) json_add_string_metric(\"\", \"\") } catch (e) { println(e) } return 0 }\n\
+             probe begin { told(1) told(2) told(2) told(3) told(4) exit() } probe json_data { }'",
+            |o| {
+                let metadata = r#"{"prefix":"js","metrics":[{"name":"reads","pointer":"/reads","type":"integer","description":"Times \"data\" was read","units":"count"},{"name":"who","pointer":"/who","type":"string"},{"name":"disks","pointer":"/disks","type":"array","description":"By disk","index":"/__id","metrics":[{"name":"bytes","pointer":"/bytes","type":"integer","description":"Bytes\u0009read","units":"bytes"},{"name":"a/b~c","pointer":"/a~1b~0c","type":"string"}]},{"name":"none","pointer":"/none","type":"array","index":"/__id","metrics":[]}]}"#;
+                let data = r#"{"reads":1,"who":"cat \"\u000a\u0001\\","disks":[{"__id":"sda","bytes":-5,"a/b~c":"x"},{"__id":"s\\d","bytes":1000}],"none":[]}"#;
+                // the third reading
+                let rest = r#","bytes":-5,"a/b~c":"x"},{"__id":"s\\d","bytes":3000}],"none":[]}"#;
+                prints(
+                    o,
+                    &format!(
+                        "{metadata}\n{data}\n{}\n{{\"prefix\":\"own\",\"metrics\":[]}}\n\
+                         there is no JSON array 'no': add it with json_add_array\n\
+                         there is a JSON metric 'a' already\nthe JSON array 'a' has a metric '__id' already\n\
+                         a JSON metric needs a name\n",
+                        rest
+                    ),
+                )
+            },
+        ),
+        Check::new(
+            "files of the library: arrays for prometheus, a line for each entry",
+            "stap -m pr /scripts/prometheus.stp >out & await out armed\n\
+             cd /proc/systemtap/pr; cat __prometheus >/dev/null; cat __prometheus; cd /; kill -INT $!; wait $!",
+            |o| {
+                prints(
+                    o,
+                    "by_name{name=\"a\"} 1\nby_name{name=\"b \\\"c\\\"\"} -2\n\
+                     by_three{one=\"1\",two=\"x\",three=\"3\"} 7.5\nreads{of=\"file\"} 2\n",
+                )
+            },
+        ),
+        Check::new(
+            "files of the library: switches and numbers of scripts that mend faults",
+            "stap -m lp -DMAXERRORS=1 /scripts/livepatch.stp >out 2>err & await out armed; here=$PWD; cd /proc/systemtap/lp\n\
+             cat would __prometheus; for n in notify fix trace enabled; do cat cve_${n}_p; done\n\
+             echo 0 >cve_notify_p; cat would; echo -1 >disable; cat would; sleep 0.5; cat would\n\
+             echo 1 >cve_enabled_p; cat would; echo 1 >disable; cat would; sleep 2; cat would\n\
+             echo 0 >cve_fix_p; cat would; echo x >cve_fix_p; cat would; cd $here; kill -INT $!; wait $!; grep -c 'takes a number' err",
+            |o| {
+                prints(
+                    o,
+                    "1 1 1\ncve_metrics{metric=\"set\"} 7\ncve_metrics{metric=\"counted\"} 2\n1\n1\n0\n1\n\
+                     1 1 0\n0 0 0\n0 0 0\n1 1 0\n0 0 0\n1 1 0\n1 0 0\n1 0 0\n1\n",
+                )
+            },
+        ),
+        Check::new(
             "packets pass netfilter hooks with their addresses, ports and flags",
             "stap -c 'load_tcp 5 100' /scripts/netfilter.stp",
             |o| {
