@@ -4,9 +4,9 @@
 use super::{numbers, ok, prints, Check};
 use stp_tests::guest::Guest;
 
-/// Modules of the kernel that the cases load: disks without hardware.
+/// Modules of the kernel that the cases load: disks without hardware, NFS.
 pub fn prepare(guest: &mut Guest) {
-    for name in ["null_blk", "scsi_mod", "scsi_debug"] {
+    for name in ["null_blk", "scsi_mod", "scsi_debug", "nfs", "nfsd", "nfsv4"] {
         guest.kernel_module(name);
     }
 }
@@ -92,6 +92,31 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "1\n1\ndispatched 1 done 1 completed 1 executed 1 wrong 0\n"),
         )
         .may_log(&["scsi", "SCSI", "dev_size_mb="])
+        .limit(120),
+        Check::new(
+            "a call of a client of NFS is seen by client, task and service",
+            &format!(
+                "modprobe nfsd && modprobe nfsv4 || exit; ip link set lo up; mkdir -p /mnt; mount -t nfsd none /proc/fs/nfsd\n\
+                 cat >all.stp <<'END'\n{}END\n\
+                 stap -p2 all.stp >/dev/null || exit\n\
+                 stap -DSTP_NO_OVERLOAD /scripts/sunrpc.stp >out & st=$!; await out armed\n\
+                 echo '-3 +4' >/proc/fs/nfsd/versions; echo 1 >/proc/fs/nfsd/threads\n\
+                 mount -t nfs4 -o addr=127.0.0.1,clientaddr=127.0.0.1,soft,timeo=10,retrans=1 127.0.0.1:/ /mnt 2>/dev/null & m=$!\n\
+                 await out answers; sleep 0.5; kill -9 $m; echo 0 >/proc/fs/nfsd/threads\n\
+                 await out destroyed; kill -INT $st; wait $st; cat out",
+                rpc_aliases()
+            ),
+            |o| {
+                // program, version and procedure of RFC 7530, protocol 6 is TCP
+                prints(
+                    o,
+                    "armed\nregisters nfsd 100003\nclient 100003 4 prot 6 port 2049\n\
+                     nfsd answers 100003 4 0 to 127.0.0.1 prot 6\ndestroyed with 0 threads\n\
+                     sent 1 same 1 no port mapper 1\n",
+                )
+            },
+        )
+        .may_log(&["NFS", "nfsd", "RPC", "FS-Cache", "Key type"])
         .limit(120),
         Check::new(
             "arguments of a function can be changed with -g",
@@ -193,3 +218,11 @@ kernel_utf16 \u{20ac}h none none \"\\u20ACh\" \"\\u20ACh\"
 piece A.BC.DEFG.HIJKLMNO.PQRSTUVW.XY.end
 name aBcdefGHI
 ";
+
+/// A script with the aliases of sunrpc, whose types and functions come with the module.
+fn rpc_aliases() -> String {
+    let names = include_str!("aliases").lines().filter(|l| l.starts_with("sunrpc."));
+    // newer kernels have svc_drop in its callers
+    let optional = |l: &str| if l == "sunrpc.svc.drop.return" { " ?" } else { "" };
+    names.map(|l| format!("probe {l}{} {{ println(pp()) }}\n", optional(l))).collect()
+}

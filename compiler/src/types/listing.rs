@@ -4,6 +4,7 @@
 
 use super::bind::Binder;
 use super::elide::Uses;
+use super::helper_params;
 use super::hir::LocalId;
 use super::infer::infer;
 use super::model::{FunctionSource, ProbeInfo};
@@ -12,7 +13,7 @@ use crate::resolve::builtin;
 use crate::resolve::points::{self, point_shown};
 use crate::resolve::world::World;
 use std::collections::BTreeSet;
-use stp_vm::isa::{Ret, HELPERS};
+use stp_vm::isa::{Ret, CAP_GURU, HELPERS};
 
 fn type_name(types: &Table, tv: Tv) -> &'static str {
     types.ty(tv).map_or("unknown", Type::name)
@@ -126,10 +127,11 @@ pub fn functions(world: &mut World<'_>) -> Vec<String> {
         let params: Vec<String> = h
             .args
             .bytes()
-            .enumerate()
-            .map(|(n, a)| format!("arg{}:{}", n + 1, if a == b's' { "string" } else { "long" }))
+            .zip(helper_params::names(h.name))
+            .map(|(a, name)| format!("{name}:{}", if a == b's' { "string" } else { "long" }))
             .collect();
-        lines.insert(format!("{}:{ret} ({})", h.name, params.join(", ")));
+        let pragma = if h.caps & CAP_GURU != 0 { " [guru]" } else { "" };
+        lines.insert(format!("{}:{ret} ({}){pragma}", h.name, params.join(", ")));
     }
     lines.into_iter().collect()
 }

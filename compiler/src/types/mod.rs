@@ -15,6 +15,7 @@ mod bind_value;
 mod check;
 mod elide;
 mod finish;
+mod helper_params;
 pub mod hir;
 pub mod infer;
 pub mod limits;
