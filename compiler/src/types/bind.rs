@@ -30,6 +30,8 @@ pub struct Binder<'w, 'a> {
     queue: Vec<FunctionId>,
     /// Files that a procfs probe answers the readers of.
     pub(super) read_files: HashSet<String>,
+    /// Within how many `@defined` and `@choose_defined`: there `--skip-badvars` replaces nothing.
+    pub(super) trying: u32,
     /// C types of the script's variables.
     pub(super) flow: Flow,
     /// Handlers bound so far.
@@ -104,6 +106,7 @@ impl<'w, 'a> Binder<'w, 'a> {
             functions: HashMap::new(),
             queue: Vec::new(),
             read_files: HashSet::new(),
+            trying: 0,
             flow: Flow::default(),
             handlers: 0,
         }
