@@ -42,6 +42,8 @@ pub struct Options {
     pub suppress_handler_errors: bool,
     /// `--no-global-var-display`
     pub hide_globals: bool,
+    /// `--skip-badvars`: a context variable that can't be had is 0.
+    pub skip_badvars: bool,
     /// `stapdev`, `stapsys` or `stapusr`.
     pub privilege: Privilege,
     /// Traced kernel: `6.1.0-56-cloud-amd64`; the running one where `None` (`-r`).

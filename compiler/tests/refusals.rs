@@ -41,9 +41,12 @@ fn options(text: &str) -> Options {
         };
         match w {
             "-g" => o.guru = true,
+            "--skip-badvars" => o.skip_badvars = true,
             "--privilege=stapusr" => o.privilege = Privilege::Stapusr,
             "-G" => o.globals.push(pair(words.next().expect("a setting"))),
-            d => o.defines.push(pair(d.strip_prefix("-D").expect("-g, -G, --privilege or -D"))),
+            d => {
+                o.defines.push(pair(d.strip_prefix("-D").expect("-g, -G, --privilege, --skip-badvars or -D")))
+            }
         }
     }
     o

@@ -20,6 +20,12 @@ pub fn render(map: &SourceMap, d: &Diagnostic, color: bool) -> String {
 
 /// The same in colours of one's own.
 pub fn render_in(map: &SourceMap, d: &Diagnostic, p: &Palette) -> String {
+    let d = &Diagnostic {
+        message: visible(&d.message),
+        token: d.token.as_deref().map(visible),
+        help: d.help.as_deref().map(visible),
+        ..d.clone()
+    };
     let (head, code) = match (d.severity, d.stage) {
         (Severity::Warning, _) => ("WARNING:", &p.warning),
         (_, Stage::Parse) => ("parse error:", &p.error),
@@ -82,7 +88,21 @@ fn token_text(token: Option<&str>) -> String {
 
 /// `x.stp:1:2`
 fn place(p: &Palette, map: &SourceMap, span: Span) -> String {
-    Palette::paint(&p.source, &map.place(span))
+    Palette::paint(&p.source, &visible(&map.place(span)))
+}
+
+/// Control characters as `\x1b`, so that no script (a binary given for one, say) moves the
+/// reader's cursor; tabs and line ends stay.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && !matches!(c, '\t' | '\n') {
+            out += &format!("\\x{:02x}", c as u32);
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// What stands at a place, as SystemTap names it, by its look.
@@ -95,7 +115,7 @@ fn what(map: &SourceMap, span: Span) -> String {
         Some(b) if b.is_ascii_alphabetic() || b == b'_' || b == b'$' => "identifier",
         Some(_) => "operator",
     };
-    format!("{kind} '{}' ", text.trim_matches('"'))
+    visible(&format!("{kind} '{}' ", text.trim_matches('"')))
 }
 
 /// The line with what it is about, and a caret under the column.
@@ -108,14 +128,17 @@ fn excerpt(out: &mut String, p: &Palette, map: &SourceMap, span: Span, indent: u
     let bytes = text.as_bytes();
     let from = (col as usize - 1).min(bytes.len());
     let to = from.saturating_add((span.hi - span.lo) as usize).min(bytes.len());
-    let gap: String =
-        String::from_utf8_lossy(&bytes[..from]).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let gap: String = visible(&String::from_utf8_lossy(&bytes[..from]))
+        .chars()
+        .map(|c| if c == '\t' { c } else { ' ' })
+        .collect();
     // A token that ends within a character is not one of this line.
     let shown = match (text.get(..from), text.get(from..to), text.get(to..)) {
         (Some(before), Some(token), Some(after)) if !token.is_empty() => {
-            format!("{before}{}{after}", Palette::paint(&p.token, token))
+            let token = Palette::paint(&p.token, &visible(token));
+            format!("{}{token}{}", visible(before), visible(after))
         }
-        _ => text.to_string(),
+        _ => visible(&text),
     };
     let caret = Palette::paint(&p.caret, "^");
     *out += &format!("{:indent$}source: {shown}\n{:width$}{gap}{caret}\n", "", "", width = indent + 8);

@@ -30,6 +30,8 @@ pub struct Binder<'w, 'a> {
     queue: Vec<FunctionId>,
     /// Files that a procfs probe answers the readers of.
     pub(super) read_files: HashSet<String>,
+    /// Within how many `@defined` and `@choose_defined`: there `--skip-badvars` replaces nothing.
+    pub(super) trying: u32,
     /// C types of the script's variables.
     pub(super) flow: Flow,
     /// Handlers bound so far.
@@ -104,6 +106,7 @@ impl<'w, 'a> Binder<'w, 'a> {
             functions: HashMap::new(),
             queue: Vec::new(),
             read_files: HashSet::new(),
+            trying: 0,
             flow: Flow::default(),
             handlers: 0,
         }
@@ -561,17 +564,26 @@ impl<'w, 'a> Binder<'w, 'a> {
         let one = |kind| vec![stmt(kind, span)];
         match &e.kind {
             ast::ExprKind::Name(name) => {
-                if let Some(l) = scope.names.get(name) {
-                    return one(StmtKind::DeleteLocal(*l));
+                let local = scope.names.get(name).copied();
+                let params = scope.function.map_or(0, |f| self.model.function(f).params);
+                if let Some(l) = local.filter(|l| l.0 >= params) {
+                    return one(StmtKind::DeleteLocal(l));
                 }
-                match self.global(name, scope) {
+                let global = if local.is_some() { None } else { self.global(name, scope) };
+                match global {
                     Some(g) => {
                         self.written(g, e.span, scope);
                         one(StmtKind::DeleteGlobal(g))
                     }
+                    // Neither a parameter nor what was never set before can be emptied.
                     None => {
-                        let l = self.local(name, e.span, scope);
-                        one(StmtKind::DeleteLocal(l))
+                        let message = "unresolved array in delete statement";
+                        let d = Diagnostic::error(Stage::Semantic, "delete-unresolved", message)
+                            .at(e.span)
+                            .token(self.world.token(e.span))
+                            .help("what can be deleted is a global variable, an element of one, and a local variable that was set before");
+                        self.world.diags.push(d);
+                        Vec::new()
                     }
                 }
             }

@@ -2,9 +2,17 @@
 //! Part of `bind`.
 
 use super::bind::{stmt, untyped, Binder, Scope};
-use super::hir::{Expr, ExprKind, Foreach, ForeachValue, LValue, LocalId, Sort, SortBy, Stmt, StmtKind};
+use super::bind_expr::stat_global;
+use super::hir::{
+    Expr, ExprKind, Foreach, ForeachValue, GlobalId, Hist, LValue, LocalId, Sort, SortBy, StatRef, Stmt,
+    StmtKind,
+};
+use super::model::{GlobalInfo, StatNeeds};
 use crate::diag::Span;
 use crate::syntax::ast;
+
+/// Buckets of `@hist_log` (`stat.h`).
+const LOG_BUCKETS: i64 = 128;
 
 impl Binder<'_, '_> {
     pub(super) fn in_loop(&mut self, body: &ast::Stmt, scope: &mut Scope) -> Vec<Stmt> {
@@ -100,16 +108,19 @@ impl Binder<'_, '_> {
         span: Span,
         scope: &mut Scope,
     ) -> Vec<Stmt> {
-        let sorted_by_value = f.value.as_ref().is_some_and(|(_, sort)| sort.is_some());
-        if f.keys.len() != 1 || sorted_by_value || f.slice.is_some() {
+        if f.keys.len() != 1 || f.slice.is_some() {
             let message = "a histogram has one key, the number of the bucket";
             self.world.error("bucket-arity", message, f.array.span);
             return Vec::new();
         }
         let Some(stat) = self.histogram(&f.array, scope) else { return Vec::new() };
         let (k, sort) = &f.keys[0];
+        let by_count = f.value.as_ref().and_then(|(_, sort)| *sort).or(f.array_sort.map(|(_, s)| s));
+        if let Some(by_count) = by_count {
+            return self.foreach_bucket_by_count(f, stat, by_count, limit, span, scope);
+        }
         let (bucket, copy) = self.loop_variable(k, scope);
-        let sort = sort.or(f.array_sort.map(|(_, s): (_, Sort)| s));
+        let sort = *sort;
         let mut body: Vec<Stmt> = copy.into_iter().collect();
         if let Some((v, _)) = &f.value {
             // What is counted in the bucket, looked at in each turn.
@@ -122,5 +133,66 @@ impl Binder<'_, '_> {
         }
         body.extend(self.in_loop(&f.body, scope));
         vec![stmt(StmtKind::ForeachBucket { bucket, stat, limit, sort, body }, span)]
+    }
+
+    /// A loop that takes the buckets in the order of what they hold: the counts are copied into an
+    /// array of its own, and the loop is one through that. Equal ones stay in the order of buckets.
+    fn foreach_bucket_by_count(
+        &mut self,
+        f: &ast::Foreach,
+        stat: StatRef,
+        sort: Sort,
+        limit: Option<Expr>,
+        span: Span,
+        scope: &mut Scope,
+    ) -> Vec<Stmt> {
+        let array = self.bucket_counts(&stat, span, scope);
+        let n = self.temporary("__bucket", span, scope);
+        let number = || untyped(ExprKind::Local(n), span);
+        let count = ExprKind::Bucket { stat: stat.clone(), index: Box::new(number()) };
+        let target = LValue::Element { array, keys: vec![number()] };
+        let value = Box::new(untyped(count, f.array.span));
+        let set = stmt(StmtKind::Expr(untyped(ExprKind::Assign { op: None, target, value }, span)), span);
+        let fill = StmtKind::ForeachBucket { bucket: n, stat, limit: None, sort: None, body: vec![set] };
+
+        let (bucket, copy) = self.loop_variable(&f.keys[0].0, scope);
+        let mut body: Vec<Stmt> = copy.into_iter().collect();
+        let mut value = None;
+        if let Some((v, _)) = &f.value {
+            let (local, copy) = self.loop_variable(v, scope);
+            body.extend(copy);
+            value = Some(ForeachValue::Local(local));
+        }
+        scope.walked.push(array);
+        body.extend(self.in_loop(&f.body, scope));
+        scope.walked.pop();
+        let (keys, slice) = (vec![Some(bucket)], vec![None]);
+        let sort = Some((SortBy::Value, sort));
+        let walk = StmtKind::Foreach(Box::new(Foreach { array, keys, value, slice, sort, limit, body }));
+        vec![stmt(StmtKind::DeleteGlobal(array), span), stmt(fill, span), stmt(walk, span)]
+    }
+
+    /// An array with room for the count of each bucket; no name of the script reaches it.
+    fn bucket_counts(&mut self, stat: &StatRef, span: Span, scope: &Scope) -> GlobalId {
+        let buckets = match self.model.global(stat_global(stat)).needs.hist {
+            // Those below and above the range count too.
+            Some((Hist::Linear { lo, hi, step }, _)) if step > 0 => hi.saturating_sub(lo).max(0) / step + 3,
+            _ => LOG_BUCKETS,
+        };
+        let (key, value) = (self.model.types.fresh(), self.model.types.fresh());
+        self.add_global(GlobalInfo {
+            name: "__bucket_counts".into(),
+            span,
+            unit: scope.unit,
+            library: true,
+            size: Some(buckets),
+            wrap: false,
+            init: None,
+            given: None,
+            arity: Some((1, span)),
+            keys: vec![key],
+            value,
+            needs: StatNeeds::default(),
+        })
     }
 }

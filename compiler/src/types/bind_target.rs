@@ -7,7 +7,7 @@ use super::hir::{BinaryOp, Expr, ExprKind, LValue, LocalId, Space, Stmt, StmtKin
 use super::model::{GlobalInfo, ProbeInfo, StatNeeds};
 use super::walk;
 use super::{bind_packet, bind_value};
-use crate::diag::{Diagnostic, Span, Stage};
+use crate::diag::{Diagnostic, Severity, Span, Stage};
 use crate::resolve::points::Derived;
 use crate::resolve::target_api::{Access, PlaceContext, ReturnAddress, Way};
 use crate::resolve::world::{Body, UnitId};
@@ -137,17 +137,17 @@ impl Binder<'_, '_> {
         let before = std::mem::take(&mut self.world.diags.list);
         let calls = self.model.guarded_calls.len();
         let entries = scope.entry.len();
+        self.trying += 1;
         self.expr(e, scope);
+        self.trying -= 1;
         self.model.guarded_calls.truncate(calls);
         scope.entry.truncate(entries);
         let tried = std::mem::replace(&mut self.world.diags.list, before);
         // Whether there is a function is no question: SystemTap refuses those that are not there.
-        let missing = tried
-            .iter()
-            .filter(|d| d.code == "unknown-function" && d.severity == crate::diag::Severity::Error);
+        let missing = tried.iter().filter(|d| d.code == "unknown-function" && d.severity == Severity::Error);
         let missing: Vec<Diagnostic> = missing.cloned().collect();
         self.world.diags.list.extend(missing);
-        !tried.iter().any(|d| d.severity == crate::diag::Severity::Error)
+        !tried.iter().any(|d| d.severity == Severity::Error)
     }
 
     /// Does the handler that the user wrote assign to a variable of that name?
@@ -218,6 +218,8 @@ impl Binder<'_, '_> {
             None => (var, scope.target.as_ref()),
         };
         let context = PlaceContext { at, guru };
+        let replaceable =
+            matches!(access, Access::Read) && matches!(var.base, TargetBase::Name(_)) && var.pretty == 0;
         match self.world.target.variable(context, var, &operands, access) {
             Ok(mut e) => {
                 for (t, value) in values {
@@ -229,6 +231,15 @@ impl Binder<'_, '_> {
                 let at = *d.span.get_or_insert(var.span);
                 if d.token.is_none() {
                     d.token = Some(self.world.token(at));
+                }
+                if self.world.options.skip_badvars && self.trying == 0 && replaceable {
+                    d.severity = Severity::Warning;
+                    d.code = "variable-skipped";
+                    d.message += "; 0 stands for it (--skip-badvars)";
+                    if !self.world.options.no_warnings {
+                        self.world.diags.push(d);
+                    }
+                    return untyped(ExprKind::Number(0), var.span);
                 }
                 self.world.diags.push(d);
                 self.poison(var.span)

@@ -5,6 +5,7 @@
 use crate::diag::{Diagnostic, Diagnostics, Stage};
 use crate::driver::Options;
 use crate::resolve::names::{similar, similar_note};
+use crate::resolve::world::World;
 use stp_vm::isa::{Limits, LIMITS};
 
 /// Names under which SystemTap knows a limit that has another name here.
@@ -17,10 +18,13 @@ const OTHER_NAMES: [(&str, &str); 3] = [
 /// What SystemTap's manual has and what sets nothing here, with the reason.
 pub const WITHOUT_EFFECT: [(&str, &str); 7] = [
     ("MAPHASHBIAS", "the hash table of an array has the size that its entries need"),
-    ("MAXUPROBES", "the kernel takes memory for user probes when they are set"),
-    ("KRETACTIVE", "the kernel takes memory for calls under way; a probe may say .maxactive(N)"),
+    ("MAXUPROBES", "there is no table of user probes of a fixed size"),
+    (
+        "KRETACTIVE",
+        "room for calls under way follows the number of processors; a probe may say .maxactive(N)",
+    ),
     ("STP_NO_BUILDID_CHECK", "build-ids are compared when a script is compiled, never while it runs"),
-    ("STP_NO_VERREL_CHECK", "types and addresses are those of the machine that runs the script"),
+    ("STP_NO_VERREL_CHECK", "releases of kernels are not compared when a script is loaded"),
     ("TASK_FINDER_VMA_ENTRY_ITEMS", "there is no table of mappings of a fixed size"),
     ("TASK_FINDER_VMA_ENTRY_PATHLEN", "there is no table of mappings of a fixed size"),
 ];
@@ -32,6 +36,25 @@ const DEBUG: &str = "DEBUG_";
 fn without_effect(name: &str) -> Option<&'static str> {
     let debug = name.starts_with(DEBUG).then_some("the module has no debugging code to switch on; see -v");
     WITHOUT_EFFECT.iter().find(|(n, _)| *n == name).map(|(_, why)| *why).or(debug)
+}
+
+/// Warns of `-G NAME=VALUE` where neither script nor library declares a global of that name.
+pub fn unknown_settings(world: &mut World<'_>) {
+    if world.options.no_warnings {
+        return;
+    }
+    let of_script: Vec<String> = world
+        .user_units()
+        .flat_map(|u| world.units[u].script.globals.iter().map(|g| g.name.name.clone()))
+        .collect();
+    for (name, value) in &world.options.globals {
+        if of_script.contains(name) || !world.library.globals(name).is_empty() {
+            continue;
+        }
+        let near = similar_note(&similar(name, of_script.iter().map(String::as_str)));
+        let message = format!("-G {name}={value} has no effect: no global variable has that name{near}");
+        world.diags.push(Diagnostic::warning(Stage::Semantic, "unknown-setting", message));
+    }
 }
 
 /// The limits that the options ask for. What is unknown or out of range is reported.

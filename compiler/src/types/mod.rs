@@ -38,6 +38,7 @@ use model::Model;
 /// Pass 2 over parsed scripts. `None` when there were errors.
 pub fn analyze(world: &mut World<'_>, name: String) -> Option<Program> {
     let limits = limits::limits(world.options, world.diags);
+    limits::unknown_settings(world);
     let mut model = bind_all(world);
     check::foreach_calls(world, &model);
     check::guru_calls(world, &model);

@@ -109,6 +109,8 @@ pub struct Invocation {
     pub suppress_handler_errors: bool,
     /// `--no-global-var-display`
     pub hide_globals: bool,
+    /// `--skip-badvars`
+    pub skip_badvars: bool,
     pub color: Color,
     pub sysroot: Option<PathBuf>,
     /// `--disable-cache`, `--poison-cache`
@@ -367,6 +369,7 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
         suppress_time_limits,
         suppress_handler_errors: m.get_flag("noerrors"),
         hide_globals: m.get_flag("novardisplay"),
+        skip_badvars: m.get_flag("skipbadvars"),
         color: match one("color").as_deref() {
             None | Some("auto") => Color::Auto,
             Some("always") => Color::Always,

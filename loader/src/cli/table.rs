@@ -129,6 +129,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("notime", None, Some("suppress-time-limits"), "disable MAXACTION, MAXTRYLOCK and overload limits (with -g)"),
     opt("noerrors", None, Some("suppress-handler-errors"), "catch all run-time errors, quietly skip probe handlers"),
     opt("novardisplay", None, Some("no-global-var-display"), "do not print at the end what globals hold that are written and never read"),
+    opt("skipbadvars", None, Some("skip-badvars"), "take 0, with a warning, for context variables that a probe point has not"),
     opt("color", None, Some("color"), "colour messages: never, auto or always").alias("colour").maybe("WHEN", "always"),
     opt("sysroot", None, Some("sysroot"), "directory under which files of the traced system are").value("DIR"),
     opt("dumpfunctions", None, Some("dump-functions"), "list the functions of the tapset library"),
@@ -164,8 +165,6 @@ pub const OPTIONS: &[Opt] = &[
         .no("images run on the architecture that they were made on"),
     opt("interactive", Some('i'), Some("interactive"), "build a script interactively").no("there is no interactive mode"),
     opt("flight", Some('F'), None, "flight recorder mode").no("flight recorder mode is not there yet"),
-    opt("skipbadvars", None, Some("skip-badvars"), "substitute 0 for bad context variables")
-        .no("a variable that can't be had is always an error here; use @defined or @choose_defined"),
     opt("dyninst", None, Some("dyninst"), "shorthand for --runtime=dyninst").no("the runtimes are kernel and user"),
     opt("bpf", None, Some("bpf"), "shorthand for --runtime=bpf").no("the runtimes are kernel and user"),
     opt("remote", None, Some("remote"), "run on another host")

@@ -77,6 +77,7 @@ fn options(i: &Invocation) -> Options {
         suppress_time_limits: i.suppress_time_limits,
         suppress_handler_errors: i.suppress_handler_errors,
         hide_globals: i.hide_globals,
+        skip_badvars: i.skip_badvars,
         privilege: i.privilege.unwrap_or_default(),
         kernel_release: i.release.clone(),
         sysroot: i.sysroot.clone(),
