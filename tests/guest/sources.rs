@@ -188,6 +188,12 @@ pub fn checks() -> Vec<Check> {
         )
         .limit(90),
         Check::new(
+            "the stack at a netfilter hook begins with who calls it",
+            "stap -c 'ping -c 1 127.0.0.2' -o out -e 'probe netfilter.ipv4.local_in \
+             { println(symname(stack(0)), \" \", backtrace() != \"\") exit() }'; cat out",
+            |o| prints(o, "nf_hook_slow 1\n"),
+        ),
+        Check::new(
             "sessions end under packets at their hooks",
             "(while :; do load_tcp 20 1000; done) >/dev/null 2>&1 & busy=$!\n\
              for n in 1 2 3 4 5 6; do\n\

@@ -76,10 +76,11 @@ static notrace struct vm_value *value(struct vm_ctx *c)
 	return c->hit->host;
 }
 
-/* What does not fit into the file's buffer is cut off. */
+/* What does not fit into the file's buffer is cut off. What was written is only read:
+ * it is for several handlers, and has no room behind it. */
 static notrace void value_put(struct vm_ctx *c, bool append, const struct vm_slot *s)
 {
-	struct vm_value *v = value(c);
+	struct vm_value *v = c->probe->kind == IM_K_PROCFS_R ? c->hit->host : NULL;
 	u32 n = s->len;
 
 	if (!v)

@@ -45,7 +45,7 @@ struct vm_hit {
 	u32 flags;  /* VM_HIT_* */
 	s64 sysnr;  /* system call number or -1 */
 	/* IM_K_PROCFS_R, IM_K_PROCFS_W, IM_K_INPUT: a struct vm_value;
-	 * IM_K_NETFILTER: the verdict on the packet, u32 */
+	 * IM_K_NETFILTER: the verdict on the packet, u32; else the host's own */
 	void *host;
 };
 /* $value: what is written to a file by a reader's handler, or was by a writer */

@@ -27,6 +27,7 @@ extern const u8 stpvm_map_sys32[12]; /* of 32-bit tasks: bx cx dx si di bp */
 #define HIT_PARTIAL 0x10000u /* ftrace saved the argument registers only */
 #define HIT_ENTRY   0x20000u /* first instruction: return address is at [sp] */
 #define HIT_LIVE    0x40000u /* the probed code goes on with these registers */
+#define HIT_CALLER  0x80000u /* host: the stpvm_range of what calls the probes */
 
 /* DWARF numbers that something is known of */
 #define DWARF_AX 0

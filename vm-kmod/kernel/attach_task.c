@@ -84,7 +84,7 @@ int stpvm_session_input(struct stpvm_session *s, struct stpvm_input *req)
 
 	if (smp_load_acquire(&s->state) < STPVM_LOADED)
 		return -EBADFD;
-	v.len = min_t(u32, req->len, s->limits->maxstringlen - 1);
+	v.len = v.cap = min_t(u32, req->len, s->limits->maxstringlen - 1);
 	v.buf = kvmalloc(v.len + 1, GFP_KERNEL_ACCOUNT);
 	if (!v.buf)
 		return -ENOMEM;

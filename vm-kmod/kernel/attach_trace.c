@@ -41,7 +41,7 @@ static __always_inline void event(struct trace *t, const u64 *args)
 	hit.addr = 0;
 	hit.caller = 0;
 	hit.nargs = t->p->im->arg;
-	hit.flags = 0;
+	hit.flags = HIT_CALLER;
 	hit.sysnr = -1;
 	hit.host = &t->caller;
 	stpvm_hit(t->p, &hit);

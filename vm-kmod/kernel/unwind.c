@@ -38,7 +38,7 @@ static bool add(struct frames *f, unsigned long addr)
 /* not of the probed code, but of what calls its probes */
 static bool is_ours(const struct vm_hit *hit, unsigned long addr)
 {
-	const struct stpvm_range *r = hit->host;
+	const struct stpvm_range *r = hit->flags & HIT_CALLER ? hit->host : NULL;
 
 	return within_module(addr, THIS_MODULE) || (r && addr >= r->from && addr < r->to);
 }

@@ -289,6 +289,10 @@ fn the_value_of_a_file_is_set_appended_to_and_cut_to_its_buffer() {
     let long = b"0123456789abcdefgh";
     assert_eq!(value_after(PROCFS_W, long, 64, &[get]), (bytes(long), "0123456789abcde".into()));
     assert_eq!(value_after(INPUT, b"x", 1, &[get]).1, "x");
+    // What came from outside stays as it is, and its buffer is no larger.
+    for kind in [PROCFS_W, INPUT] {
+        assert_eq!(value_after(kind, b"old", 3, &[set, add, get]), (bytes(b"old"), "old".into()));
+    }
     // Elsewhere there is none, whatever the host has in its place.
     assert_eq!(value_after(TIMER, b"old", 64, &[set, add, get]), (bytes(b"old"), String::new()));
 }
