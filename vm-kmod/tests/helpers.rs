@@ -314,5 +314,7 @@ fn registers_of_the_probed_code_are_set_but_not_where_it_goes_on() {
 #[test]
 fn only_a_netfilter_probe_has_a_verdict() {
     assert_eq!(call(Helper::Verdict, &[]), "1");
-    assert_eq!(call(Helper::SetVerdict, &[I(0)]), "ERROR: no such verdict on a packet: 0\n");
+    // the strings of these tests are shorter than the whole of it
+    let refused = call(Helper::SetVerdict, &[I(0)]);
+    assert!(refused.starts_with("ERROR: a packet can be dropped (0), accepted (1) or queued"), "{refused}");
 }
