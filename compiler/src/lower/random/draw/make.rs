@@ -265,6 +265,8 @@ impl Maker {
         let a = &ARRAYS[self.rng.below(ARRAYS.len())];
         match self.rng.below(8) {
             0 if !self.local => S::Clear(self.rng.one(&["g", "h"])),
+            // a parameter can't be deleted, and no function has four of them
+            1 if self.in_function => S::Clear("w"),
             1 => S::Clear(self.rng.one(&["x", "t"])),
             2 if self.writable("st") => S::Clear("st"),
             3 if self.writable("sa") => S::Delete("sa", vec![Some(self.int(1))]),
