@@ -155,16 +155,23 @@ static notrace const char *next_string(struct source *a, u32 *len)
 	return t->p;
 }
 
+/* A field is at most as wide as the longest string (MAXSTRINGLEN) can be: what
+ * a script computes must not cost the loader seconds and megabytes, and sums of
+ * it must fit. In a handler the string that it goes into cuts it anyway. */
+#define WIDEST 65535
+
+static notrace s64 bounded(s64 v)
+{
+	return v < 0 ? -1 : v > WIDEST ? WIDEST : v;
+}
+
 static notrace void shape_of(struct shape *f, const struct im_fmtitem *m, struct source *a)
 {
 	f->flags = m->flags;
-	f->width = m->width == IM_DYN ? *a->i++ : m->width;
-	f->prec = m->prec;
-	if (m->prec == IM_DYN) {
-		f->prec = *a->i++;
-		if (f->prec < 0)
-			f->prec = 0;
-	}
+	f->width = bounded(m->width == IM_DYN ? *a->i++ : m->width);
+	f->prec = bounded(m->prec == IM_DYN ? *a->i++ : m->prec);
+	if (m->prec == IM_DYN && f->prec < 0)
+		f->prec = 0;
 }
 
 /* bytes that %m or %M reads */

@@ -134,6 +134,50 @@ fn widths_from_arguments_are_never_negative() {
     assert_eq!(both(m(STR, 0, DYN, -1), &[-6], Some(b"ab")), b"ab");
 }
 
+/// Found by fuzzing: the sum of a computed width and precision did not fit 64 bits.
+#[test]
+fn a_computed_width_and_precision_cannot_overflow() {
+    assert_eq!(both(item(DEC, 0, DYN, DYN), &[i64::MIN, 5, 7], None), b"00007");
+    assert_eq!(both(item(DEC, ZERO, DYN, DYN), &[i64::MIN, 5, -7], None), b"-00007");
+    assert_eq!(both(item(DEC, 0, DYN, DYN), &[i64::MIN, i64::MIN, 7], None), b"7");
+}
+
+/// A width of 70 million once took the loader seconds, and as many bytes.
+#[test]
+fn a_field_is_no_wider_than_the_longest_string() {
+    let wide = 70_000_000;
+    for m in [
+        item(DEC, 0, wide, -1),
+        item(DEC, LEFT, wide, -1),
+        item(HEX, 0, -1, wide),
+        item(STR, 0, wide, -1),
+        item(STR, LEFT, wide, -1),
+    ] {
+        assert_eq!(printed(&[m]).len(), 65535, "{m:?}");
+    }
+    assert_eq!(printed(&[item(DEC, 0, 65535, -1)]).len(), 65535);
+    assert_eq!(printed(&[item(DEC, 0, 65534, -1)]).len(), 65534);
+}
+
+#[test]
+fn many_wide_fields_make_no_text_without_end() {
+    let m = printed(&[item(DEC, 0, 65535, -1); 200]);
+    assert!(m.len() > 1 << 20 && m.len() < 2 << 20, "{}", m.len());
+    assert!(m.starts_with(b"    "));
+}
+
+/// What becomes of a print of one value after the other, all of them 7 or "x".
+fn printed(items: &[FmtItem]) -> Vec<u8> {
+    let mut im = Image::new();
+    let x = im.str("x");
+    let f = im.fmt_items(items);
+    let mut code: Vec<_> = (0..200).map(|n| i(Op::Ldi, n, 0, 0, 7)).collect();
+    code.extend([i(Op::Sldk, 0, 0, 0, x), i(Op::Print, 0, 0, 0, f), RET]);
+    im.probe(&code, &[]);
+    im.funcs[0].nregs = 200;
+    im.run().into_bytes()
+}
+
 #[test]
 fn strings_are_padded_and_cut() {
     assert_eq!(both(item(STR, 0, 6, -1), &[], Some(b"ab")), b"    ab");

@@ -124,6 +124,8 @@ impl Program {
         if (words[0] as u32) as usize > words.len() * 8 {
             return;
         }
+        // a format may be nothing but wide fields: what no sensible record needs is cut
+        let most = (1 << 20) + words.len() * 256;
         let mut room = 1024 + words.len() * 16;
         loop {
             out.reserve(room);
@@ -132,7 +134,7 @@ impl Program {
                 None => (None, std::ptr::null_mut()),
             };
             let space = out.spare_capacity_mut();
-            let cap = space.len();
+            let cap = space.len().min(most);
             // SAFETY: the header points at the start of the program's image, the
             // record is whole (its length was checked), space has cap bytes.
             let n = unsafe {
@@ -140,12 +142,12 @@ impl Program {
                 vm_render(flat, words.as_ptr(), space.as_mut_ptr().cast(), cap, f, arg)
             };
             // full: there may be more (a wide field, a histogram)
-            if n < cap || room > 1 << 26 {
+            if n < cap || cap == most {
                 // SAFETY: vm_render wrote n bytes behind what was there.
                 unsafe { out.set_len(out.len() + n.min(cap)) };
                 return;
             }
-            room = cap * 4;
+            room = most.min(cap * 4);
         }
     }
 }
