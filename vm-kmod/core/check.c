@@ -2,7 +2,9 @@
 /*
  * check.c - the interpreter's conscience in tests: a shadow of the registers
  * and slots says which of them this handler has written, and each instruction
- * is held to its row of ops.def before it runs. See check.h.
+ * is held to its row of ops.def before it runs: to the frame, the probe's lock
+ * set and the limit of actions. Counts by itself, so that it does not believe
+ * what the verifier or the interpreter has got wrong. See check.h.
  */
 #include "check.h"
 #ifdef STPVM_CHECK
@@ -41,6 +43,12 @@ static void forget(struct vm_ctx *c, u8 *reg, u8 *str)
 	memset(str, 0, (size_t)(strs_end(c) - str));
 }
 
+void check_hit(struct vm_ctx *c)
+{
+	c->charged = 0;
+	c->stepped = 0;
+}
+
 void check_start(struct vm_ctx *c)
 {
 	const struct vm_need *n = &c->vm->prog->need;
@@ -51,6 +59,14 @@ void check_start(struct vm_ctx *c)
 void check_drop(struct vm_ctx *c)
 {
 	forget(c, reg_shadow(c), str_shadow(c));
+}
+
+static void check_slot(const struct vm_ctx *c, const struct vm_slot *s)
+{
+	const struct vm_prog *p = c->vm->prog;
+
+	ASSERT(s->len <= c->vm->strcap);
+	ASSERT(s->p == s->buf || (s->p >= p->bytes && s->p < p->bytes + prog_n(p, IM_S_BYTES)));
 }
 
 static void check_field(struct vm_ctx *c, u32 kind, u32 n)
@@ -69,6 +85,7 @@ static void check_field(struct vm_ctx *c, u32 kind, u32 n)
 	case K_Sx:
 		ASSERT(n < fr->f->nstrs);
 		ASSERT(kind == K_Sw || str_shadow(c)[n]);
+		check_slot(c, &fr->s[n]);
 		break;
 	case K_Aw:
 	case K_Ar:
@@ -95,12 +112,61 @@ static void write_field(struct vm_ctx *c, u32 kind, u32 n)
 		str_shadow(c)[n] = 1;
 }
 
-static void check_slot(const struct vm_ctx *c, const struct vm_slot *s)
+/* The probe's lock set has the global that is touched, in a mode that allows it. */
+static void check_locked(const struct vm_ctx *c, u64 i)
 {
 	const struct vm_prog *p = c->vm->prog;
+	const struct op_row *o = &op_row[I_OP(i)];
+	const struct im_lock *l = p->lock + c->probe->lock_first;
+	u32 g = (u32)I_IMM(i), op = I_OP(i), k = c->probe->lock_count;
+	bool write = o->flags & W, each_cpu, adds;
 
-	ASSERT(s->len <= c->vm->strcap);
-	ASSERT(s->p == s->buf || (s->p >= p->bytes && s->p < p->bytes + prog_n(p, IM_S_BYTES)));
+	if (!(o->flags & (G | W)))
+		return;
+	ASSERT(c->held || c->plan->nolock);
+	if (o->imm == M_it) {
+		write = p->iter[g].sort; /* which changes the order */
+		g = p->iter[g].map;
+	} else if (o->imm != M_g && o->imm != M_st && o->imm != M_m && o->imm != M_ms) {
+		return; /* through an iterator, which ITNEW has started */
+	}
+	for (; k && l->global != g; k--)
+		l++;
+	ASSERT(k);
+	each_cpu = p->global[g].cls == IM_G_PERCPU || p->global[g].cls == IM_G_STAT ||
+		   p->global[g].cls == IM_G_STATMAP;
+	adds = op == OP_SADD || op == OP_MSADD || op == OP_GADD || op == OP_GADDI;
+	ASSERT(l->mode == IM_L_WRITE || (l->mode == IM_L_READ && (each_cpu || !write)) ||
+	       (l->mode == IM_L_ADD && each_cpu && adds));
+}
+
+static u32 charge_of(u64 i)
+{
+	switch (I_OP(i)) {
+	case OP_CHARGE:
+		return (u32)I_IMM(i);
+	case OP_LOOP:
+		return I_A(i);
+	case OP_LOOPLT:
+	case OP_INCLT:
+		return I_C(i);
+	case OP_LOOPLTI:
+		return 1;
+	case OP_ITNEXT:
+		return I_B(i);
+	}
+	return 0;
+}
+
+/* Within the limit of actions; and since code is left backward only by what
+ * charges and by calls, each of them allows one more pass over it. */
+static void check_limit(struct vm_ctx *c, u64 i)
+{
+	u64 passes = 2 + (u64)c->calls + (u64)c->charged;
+
+	ASSERT(c->charged <= c->plan->actions && c->calls <= c->plan->actions);
+	ASSERT(++c->stepped <= passes * prog_n(c->vm->prog, IM_S_CODE));
+	c->charged += charge_of(i);
 }
 
 static u64 steps;
@@ -123,7 +189,8 @@ void check_step(struct vm_ctx *c, const u64 *pc)
 	ASSERT(op < OP_MAX);
 	ASSERT(fr->r + f->nregs <= c->regs + p->need.regs);
 	ASSERT(fr->s + f->nstrs <= c->slots + p->need.strs);
-	ASSERT(!(o->flags & (G | W)) || c->held || c->plan->nolock);
+	check_locked(c, *pc);
+	check_limit(c, *pc);
 	check_field(c, o->a, I_A(*pc));
 	if (op != OP_ITNEW || p->iter[I_IMM(*pc)].has_limit)
 		check_field(c, o->b, b);
@@ -136,8 +203,11 @@ void check_step(struct vm_ctx *c, const u64 *pc)
 	if (op != OP_MCLR) {
 		check_list(reg_shadow(c), b, ni);
 		check_list(str_shadow(c), sc, ns);
+		for (ni = 0; ni < ns; ni++)
+			check_slot(c, &fr->s[sc + ni]);
 	}
-	for (ni = 0; ni < p->need.strs; ni++)
+	/* those that are read, each time; all of them when a frame is left */
+	for (ni = 0; ni < p->need.strs && op == OP_RET; ni++)
 		check_slot(c, &c->slots[ni]);
 	if (op == OP_CALL) {
 		const struct im_func *to = &p->func[I_IMM(*pc)];

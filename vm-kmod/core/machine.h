@@ -139,7 +139,9 @@ struct vm_ctx {
 	struct vm_slot text[3]; /* operands that are stacks, as text */
 	char *strings;		/* all buffers of slots */
 #ifdef STPVM_CHECK
-	u8 *shadow; /* which registers, then slots, are written */
+	u8 *shadow;  /* which registers, then slots, are written */
+	s64 charged; /* actions, and instructions, since the probe hit */
+	u64 stepped;
 #endif
 };
 

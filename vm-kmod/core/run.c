@@ -4,6 +4,7 @@
  * run, its error told. In: a probe and where it hit. Takes no memory.
  */
 #include "machine.h"
+#include "check.h"
 
 /* More than one instruction can charge. */
 vm_noinline notrace bool vm_more(struct vm_ctx *c, s64 *budget)
@@ -61,6 +62,7 @@ vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const 
 	c->dealt = 0;
 	c->calls = 0;
 	c->work = plan->work;
+	check_hit(c);
 	if (plan->tidy) {
 		c->tok_len = 0;
 		c->match.valid = false;
