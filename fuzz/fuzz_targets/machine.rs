@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     put(&mut flat, 8, &len.to_le_bytes());
     put(&mut flat, 16, &ISA_HASH.to_le_bytes());
     // a handler that may run for minutes proves nothing
-    let limits = Limits { maxaction: 200, maxaction_int: 200, maxmemory: 16 << 10, ..Limits::default() };
+    let limits = Limits { maxaction: 200, maxaction_int: 200, maxmemory: 2 << 10, ..Limits::default() };
     let at = std::mem::offset_of!(Header, limits);
     // SAFETY: plain numbers.
     let limits: &[u8] =

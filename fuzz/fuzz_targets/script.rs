@@ -1,5 +1,6 @@
 //! Scripts: whatever the bytes are, the compiler says yes or no. What it parses
-//! prints and parses again; what it translates the verifier accepts.
+//! prints and parses again, but where the printed parentheses nest too deep; what
+//! it translates the verifier accepts.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,7 +11,8 @@ use stp_compiler::driver::{Compilation, Input, Options, Privilege};
 use stp_compiler::syntax::{outline, parse, print, MacroTable, ParseContext};
 use stp_fuzz::flatten;
 
-fn parses(text: &[u8], args: &[String]) -> Option<String> {
+/// The printed tree, or the codes of the errors.
+fn parses(text: &[u8], args: &[String]) -> Result<String, Vec<&'static str>> {
     let macros = MacroTable::default();
     let cx = ParseContext {
         kernel_release: "6.1.0",
@@ -29,7 +31,10 @@ fn parses(text: &[u8], args: &[String]) -> Option<String> {
     let script = parse(&mut map, file, &cx, &mut diags);
     let _ = diags.list.iter().map(|d| render(&map, d, false)).count();
     let printed = print::script(&map, &script);
-    (!diags.has_errors()).then_some(printed)
+    if diags.has_errors() {
+        return Err(diags.list.iter().map(|d| d.code).collect());
+    }
+    Ok(printed)
 }
 
 /// Linear histograms may have an impossible shape, which is found out at load.
@@ -43,8 +48,10 @@ fn sound(image: &Image) -> bool {
 fuzz_target!(|text: &[u8]| {
     let args = ["7".to_string(), "b c".to_string()];
     outline(text);
-    if let Some(printed) = parses(text, &args) {
-        assert!(parses(printed.as_bytes(), &[]).is_some(), "{printed}");
+    if let Ok(printed) = parses(text, &args) {
+        if let Err(codes) = parses(printed.as_bytes(), &[]) {
+            assert!(codes.contains(&"nested-too-deep"), "{codes:?} {printed}");
+        }
     }
     let options = Options {
         sysroot: Some(PathBuf::from("/nonexistent")),

@@ -5,7 +5,7 @@
 mod common;
 use common::{exercise, help, i, ibc, Image, ADD, ALL_CAPS, INT, LOCK, READ, RET, STAT, STR, WRITE};
 use std::time::Instant;
-use stp_vm::flat::{Dfa, FmtItem, Header, Iter};
+use stp_vm::flat::{Dfa, FmtItem, Header, Iter, Sect, SECTIONS};
 use stp_vm::isa::{flag, Field, Helper, Imm, Insn, Op, Ret, HELPERS, LIMITS, OPS, RULES};
 use stp_vm::Machine;
 
@@ -40,6 +40,9 @@ impl Rng {
     }
 }
 
+/// KiB for a session: enough for the programs made here, little to clear for each.
+const MEMORY: i32 = 2 << 10;
+
 /// Tables of everything that instructions can refer to.
 fn tables(r: &mut Rng) -> Image {
     let mut im = Image::new();
@@ -47,7 +50,7 @@ fn tables(r: &mut Rng) -> Image {
     im.limits.maxaction_int = 200;
     im.limits.maxnesting = 5;
     im.limits.maxstringlen = *r.pick(&[16, 64, 300]);
-    im.limits.maxmemory = 16 << 10;
+    im.limits.maxmemory = MEMORY;
     im.limits.maxtrylock = 10;
     im.limits.trylockdelay = 1;
     im.limits.hist_elision = r.below(4) as i32 - 1;
@@ -369,7 +372,7 @@ fn seeds() -> Vec<Vec<u8>> {
     im.try_block(3, 18, 19);
     im.limits.maxaction = 200;
     im.limits.maxaction_int = 200;
-    im.limits.maxmemory = 16 << 10;
+    im.limits.maxmemory = MEMORY;
     let mut all = vec![im.flat()];
     let mut r = Rng(77);
     while all.len() < 40 {
@@ -381,24 +384,39 @@ fn seeds() -> Vec<Vec<u8>> {
     all
 }
 
+/// Bytes of an element of each section, to mutate one that is not at its start too.
+const ELEMENTS: [usize; SECTIONS] = [8, 32, 64, 72, 8, 8, 1, 16, 16, 4, 12, 16, 16, 4];
+
+/// A byte of the image: of any section, the small ones as often as the code.
+fn place(r: &mut Rng, flat: &[u8]) -> usize {
+    let n = r.below(SECTIONS as u64 + 3) as usize;
+    let n = if n < SECTIONS { n } else { 0 }; // but most often of the code
+    let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|k| flat[at + k])) as usize;
+    let at = std::mem::offset_of!(Header, sect) + n * size_of::<Sect>();
+    let (off, count) = (word(at), word(at + 4));
+    let len = count.saturating_mul(ELEMENTS[n]);
+    if len == 0 || off + len > flat.len() {
+        return r.below(flat.len() as u64) as usize;
+    }
+    off + r.below(len as u64) as usize
+}
+
 fn mutate(r: &mut Rng, flat: &mut [u8]) {
-    let head = std::mem::size_of::<Header>();
+    let head = size_of::<Header>();
     // the limits stay: a handler that may run for minutes proves nothing
     let limits = head - (LIMITS.len() * 4).next_multiple_of(8);
     let keep = flat[limits..head].to_vec();
     for _ in 0..1 + r.below(3) {
-        let at = if r.one_in(10) {
-            32 + r.below(limits as u64 - 32)
-        } else {
-            head as u64 + r.below((flat.len() - head) as u64)
-        };
-        let at = at as usize;
-        match r.below(4) {
+        let at = if r.one_in(20) { 32 + r.below(limits as u64 - 32) as usize } else { place(r, flat) };
+        match r.below(6) {
             0 => flat[at] = r.next() as u8,
             1 => flat[at] ^= 1 << r.below(8),
-            2 => flat[at] = *r.pick(&[0, 1, 0xff, 0x7f, 0x80]),
+            2 => flat[at] = *r.pick(&[0, 1, 0xff, 0x7f, 0x80, 15, 16, 17]),
+            // beside the border of what is allowed
+            3 => flat[at] = flat[at].wrapping_add(1),
+            4 => flat[at] = flat[at].wrapping_sub(1),
             _ => {
-                let from = head + r.below((flat.len() - head) as u64) as usize;
+                let from = place(r, flat);
                 let n = 8.min(flat.len() - at.max(from));
                 flat.copy_within(from..from + n, at);
             }
@@ -435,7 +453,7 @@ fn images_are_refused_or_run_to_their_end() {
     let env = |name: &str| std::env::var(name).ok().and_then(|s| s.parse::<u64>().ok());
     let seconds = env("STPVM_FUZZ_SECONDS");
     let mut r = Rng(env("STPVM_FUZZ_SEED").unwrap_or(0x5eed) | 1);
-    let seeds = seeds();
+    let mut seeds = seeds();
     // for other fuzzers to begin with
     if let Some(dir) = std::env::var_os("STPVM_FUZZ_SEEDS") {
         for (n, flat) in seeds.iter().enumerate() {
@@ -454,9 +472,16 @@ fn images_are_refused_or_run_to_their_end() {
         }
         if n % 4 == 0 {
             let flat = program(&mut r).flat();
+            let good = made.accepted;
             try_image(&mut r, &flat, &mut made);
+            // in a long run, new ones to mutate; the first is the one of everything
+            if made.accepted > good && r.one_in(20) {
+                let which = 1 + r.below(seeds.len() as u64 - 1) as usize;
+                seeds[which] = flat;
+            }
         } else {
-            let mut flat = r.pick(&seeds).clone();
+            let which = r.below(seeds.len() as u64) as usize;
+            let mut flat = seeds[which].clone();
             mutate(&mut r, &mut flat);
             try_image(&mut r, &flat, &mut mutated);
         }
