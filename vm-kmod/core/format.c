@@ -158,11 +158,11 @@ static notrace const char *next_string(struct source *a, u32 *len)
 /* A field is at most as wide as the longest string (MAXSTRINGLEN) can be: what
  * a script computes must not cost the loader seconds and megabytes, and sums of
  * it must fit. In a handler the string that it goes into cuts it anyway. */
-#define FIELD_MAX 65535
+#define WIDEST 65535
 
 static notrace s64 bounded(s64 v)
 {
-	return v < 0 ? -1 : v > FIELD_MAX ? FIELD_MAX : v;
+	return v < 0 ? -1 : v > WIDEST ? WIDEST : v;
 }
 
 static notrace void shape_of(struct shape *f, const struct im_fmtitem *m, struct source *a)

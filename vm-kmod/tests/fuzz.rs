@@ -127,8 +127,11 @@ fn regex(r: &mut Rng) -> Vec<u32> {
         let start = r.below(states);
         let most = items.iter().copied().max().unwrap_or(0);
         let mut w = vec![states as u32, classes as u32, tags, start as u32, most, 0];
-        for _ in 0..64 {
-            w.push(u32::from_le_bytes(std::array::from_fn(|_| r.below(classes) as u8)));
+        // the classes of bytes: bands of some width
+        let (width, shift) = (1 + r.below(70), r.below(256));
+        let class = |byte: u64| ((byte + shift) / width % classes) as u8;
+        for n in 0..64 {
+            w.push(u32::from_le_bytes(std::array::from_fn(|k| class(4 * n + k as u64))));
         }
         for n in &items {
             w.push(*n);
@@ -144,7 +147,8 @@ fn regex(r: &mut Rng) -> Vec<u32> {
             w.push(to as u32);
             for _ in 0..items[to as usize] {
                 let fresh = from == 0 || r.one_in(3);
-                w.push(if fresh { NONE } else { r.below(u64::from(from)) as u32 });
+                let item = if r.one_in(100) { r.number() as u32 } else { r.below(u64::from(from)) as u32 };
+                w.push(if fresh { NONE } else { item });
                 w.push(r.below(1 << tags) as u32);
             }
             at
@@ -173,11 +177,24 @@ const LAST: u8 = 15;
 fn operand(r: &mut Rng, f: Field) -> u8 {
     match f {
         Field::None => 0,
-        Field::Iw | Field::Ir | Field::Ix | Field::Sw | Field::Sr | Field::Sx => r.below(15) as u8,
+        Field::Iw | Field::Ir | Field::Ix | Field::Sw | Field::Sr | Field::Sx => {
+            // the first of a call's window as well, which is lost behind it
+            let last = u64::from(LAST) + u64::from(r.one_in(4));
+            r.below(last) as u8
+        }
         Field::Ib | Field::Sb => r.below(8) as u8,
         Field::Aw | Field::Ar | Field::Tw | Field::Tr => r.below(4) as u8,
         Field::N => *r.pick(&[0, 1, 1, 2, 4, 5, 8, 17, 64]),
         Field::J | Field::K => 0,
+    }
+}
+
+/// Of a backward jump: now and then nothing, which the verifier must see.
+fn charge(r: &mut Rng) -> u8 {
+    if r.one_in(30) {
+        0
+    } else {
+        1 + r.below(3) as u8
     }
 }
 
@@ -229,6 +246,11 @@ fn instruction(r: &mut Rng, im: &Image, pc: usize, start: usize, end: usize) -> 
         Imm::Bj => -1 - r.below((pc - start + 1) as u64) as i32,
     };
     match info.op {
+        // a path that has given the locks back, and one that has not
+        Op::Unlock if r.one_in(2) => {
+            let (a, b) = (operand(r, Field::Ir), operand(r, Field::Ir));
+            return vec![i(Op::Jeq, a, b, 0, 1), x];
+        }
         Op::Unlock | Op::Catch | Op::Ret if !r.one_in(20) => x = i(Op::Addi, 0, 0, 0, 1),
         Op::Sext | Op::Zext => x.c = 1 + r.below(64) as u8,
         Op::Ldm | Op::Ldu | Op::Stm | Op::Stu => x.c = *r.pick(&[1, 2, 4, 8]),
@@ -244,8 +266,8 @@ fn instruction(r: &mut Rng, im: &Image, pc: usize, start: usize, end: usize) -> 
                 x.a = 0;
             }
         }
-        Op::Loop => x.a = 1 + r.below(3) as u8,
-        Op::Looplt => x.c = 1,
+        Op::Loop => x.a = charge(r),
+        Op::Looplt | Op::Inclt => x.c = charge(r),
         Op::Looplti => {
             let k = 1 + r.below((pc - start + 1) as u64) as u16;
             x = ibc(Op::Looplti, x.a, k, r.below(30) as i32);
