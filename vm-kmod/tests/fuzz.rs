@@ -117,6 +117,15 @@ fn tables(r: &mut Rng) -> Image {
     im
 }
 
+/// One of `n` items of a state; now and then what is none.
+fn item_of(r: &mut Rng, n: u32) -> u32 {
+    if r.one_in(100) {
+        r.number() as u32
+    } else {
+        r.below(u64::from(n)) as u32
+    }
+}
+
 /// A table of a random tagged DFA (`core/regex.h` draws it) that the machine takes.
 fn regex(r: &mut Rng) -> Vec<u32> {
     const NONE: u32 = !0;
@@ -136,7 +145,7 @@ fn regex(r: &mut Rng) -> Vec<u32> {
         for n in &items {
             w.push(*n);
             for often in [4, 2] {
-                w.push(if r.one_in(often) { r.below(u64::from(*n)) as u32 } else { NONE });
+                w.push(if r.one_in(often) { item_of(r, *n) } else { NONE });
                 w.push(r.below(1 << tags) as u32);
             }
         }
@@ -147,8 +156,7 @@ fn regex(r: &mut Rng) -> Vec<u32> {
             w.push(to as u32);
             for _ in 0..items[to as usize] {
                 let fresh = from == 0 || r.one_in(3);
-                let item = if r.one_in(100) { r.number() as u32 } else { r.below(u64::from(from)) as u32 };
-                w.push(if fresh { NONE } else { item });
+                w.push(if fresh { NONE } else { item_of(r, from) });
                 w.push(r.below(1 << tags) as u32);
             }
             at

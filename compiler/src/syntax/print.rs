@@ -3,7 +3,8 @@
 //! Laid out as SystemTap prints a parse tree: globals, aliases, probes,
 //! functions; every operand in parentheses. Unlike there the text says
 //! everything (types, `private`, priorities, epilogues), so that it is a script
-//! again: parsing it gives the same tree.
+//! again: parsing it gives the same tree, unless the parentheses nest deeper than
+//! a script's may.
 
 use super::ast::*;
 use super::spell::{self, quoted, Quoted};

@@ -93,6 +93,22 @@ fn reasonable_nesting_is_accepted() {
     assert!(!p.diags.has_errors(), "{}", p.messages());
 }
 
+/// Found by fuzzing. Every operand is printed in parentheses, as SystemTap does
+/// it, so a tree near the limit is told to be too deep when it comes back.
+#[test]
+fn a_printed_tree_may_nest_deeper_than_a_script() {
+    for text in [format!("probe begin {{ x = {}y }}", "!".repeat(120)), {
+        let sum = vec!["1"; 300].join(" + ");
+        format!("probe begin {{ x = {sum} }}")
+    }] {
+        let p = run(text);
+        assert!(!p.diags.has_errors(), "{}", p.messages());
+        let again = run(p.printed());
+        let codes: Vec<_> = again.diags.list.iter().map(|d| d.code).collect();
+        assert!(codes.contains(&"nested-too-deep"), "{codes:?}");
+    }
+}
+
 #[test]
 fn alternations_that_explode_are_an_error() {
     let p = run(format!("probe {} {{}}", vec!["{a,b,c}"; 30].join(".")));
