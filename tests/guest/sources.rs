@@ -37,6 +37,16 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "99\n49\n200\n"),
         ),
         Check::new(
+            "who reads into fresh memory gets all of a large value, also of a handler that ends the run",
+            "stap -m big -DMAXSTRINGLEN=4200 -DMAXACTION=10000 -e 'probe procfs.read.maxsize(6000000) {\n\
+             s = \"0123456789abcdef\"; for (i = 0; i < 8; i++) s = s . s\n\
+             for (i = 0; i < 1300; i++) $value .= s\n\
+             exit() } probe begin { println(\"armed\") }' >out & await out armed\n\
+             dd if=/proc/systemtap/big/command bs=6M count=1 2>/dev/null | wc -c; wait $!",
+            // 1300 strings of 16 << 8 bytes
+            |o| prints(o, "5324800\n"),
+        ),
+        Check::new(
             "sessions end under readers and writers of their files",
             "(while :; do cat /proc/systemtap/*/command; echo x >/proc/systemtap/*/command; done) >/dev/null 2>&1 & busy=$!\n\
              for n in 1 2 3 4 5 6 7 8; do\n\

@@ -39,7 +39,7 @@ static unsigned int packet(void *priv, struct sk_buff *skb, const struct nf_hook
 	return verdict;
 }
 
-/* how many hooks a protocol family has */
+/* how many hooks a protocol family has: the kernel warns of one that it was built without */
 static u32 hooks_of(s64 family)
 {
 	switch (family) {
@@ -47,9 +47,9 @@ static u32 hooks_of(s64 family)
 	case NFPROTO_IPV6:
 		return NF_INET_NUMHOOKS;
 	case NFPROTO_ARP:
-		return NF_ARP_NUMHOOKS;
+		return IS_ENABLED(CONFIG_NETFILTER_FAMILY_ARP) ? NF_ARP_NUMHOOKS : 0;
 	case NFPROTO_BRIDGE:
-		return NF_BR_NUMHOOKS;
+		return IS_ENABLED(CONFIG_NETFILTER_FAMILY_BRIDGE) ? NF_BR_NUMHOOKS : 0;
 	default:
 		return 0;
 	}

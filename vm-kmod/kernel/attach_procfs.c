@@ -133,14 +133,18 @@ static int copy(const struct stpvm_session *s, char *text, char __user *user, si
 			text += part;
 			user += part;
 			n -= part;
+			tries = 0;
 			continue;
 		}
 		if (get_user_pages_unlocked((unsigned long)user, 1, NULL, flags) < 0 ||
 		    tries++ >= PAGE_PATIENCE)
 			return -EFAULT;
+		/* only fresh memory: the page is there now */
+		if (tries == 1)
+			continue;
 		if (!stpvm_live(s))
 			return -EAGAIN;
-		if (tries > 1 && schedule_timeout_interruptible(1))
+		if (schedule_timeout_interruptible(1))
 			return -EINTR;
 	}
 	return 0;
