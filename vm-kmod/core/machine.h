@@ -66,6 +66,9 @@ struct vm_ring {
 	u64 tail; /* the reader's, as last seen */
 	u64 end;  /* how far head may go by that */
 	u64 half; /* of size: the longest record */
+	/* how far a record may go that is written without a look: not over the end, not over
+	 * the wrap of the buffer, and not longer than half */
+	u64 limit;
 	u32 open; /* bytes of the record being written */
 };
 

@@ -39,12 +39,12 @@ static vm_noinline notrace int print_strings(struct vm_ctx *c, u32 fmt, const s6
 
 notrace int vm_print(struct vm_ctx *c, u32 fmt, const s64 *ri, const struct vm_slot *ss)
 {
-	u32 has = c->prog->fmt_mem[fmt], n = c->prog->fmt[fmt].ni;
+	u32 takes = c->prog->fmt_takes[fmt], n = takes & FMT_INTS;
 	struct rec *r;
 
-	if (has)
-		return has & FMT_DUMPS ? vm_print_dumps(c, fmt, ri, ss)
-				       : print_strings(c, fmt, ri, ss);
+	if (unlikely(takes > FMT_INTS))
+		return takes & FMT_DUMPS ? vm_print_dumps(c, fmt, ri, ss)
+					 : print_strings(c, fmt, ri, ss);
 	r = ring_reserve(c, RING_DATA, REC_PRINT, 8 + 8 * n);
 	if (likely(r)) {
 		put_ints(r, fmt, n, ri);

@@ -264,7 +264,7 @@ static int check_format(struct vm_prog *p, u32 i, struct vm_refusal *f)
 			continue;
 		ni += (m->width == IM_DYN) + (m->prec == IM_DYN);
 		if (m->conv == IM_C_STR) {
-			p->fmt_mem[i] |= FMT_STRINGS;
+			p->fmt_takes[i] |= FMT_STRINGS;
 			ns++;
 		} else {
 			ni++;
@@ -273,7 +273,7 @@ static int check_format(struct vm_prog *p, u32 i, struct vm_refusal *f)
 		    m->size != 8)
 			return bad(f, "%b of a wrong size");
 		if (m->conv == IM_C_MEM || m->conv == IM_C_MEMHEX) {
-			p->fmt_mem[i] |= FMT_DUMPS;
+			p->fmt_takes[i] |= FMT_DUMPS;
 			if (!(p->h->caps &
 			      (m->flags & IM_FL_ALT ? CAP_USER_READ : CAP_KERNEL_READ)))
 				return prog_fault(f, -ENOEXEC, V_CAPS, ~0u, ~0u,
@@ -283,6 +283,7 @@ static int check_format(struct vm_prog *p, u32 i, struct vm_refusal *f)
 	if (ni != t->ni || ns != t->ns)
 		return prog_fault(f, -ENOEXEC, V_FORMAT, ~0u, ~0u,
 				  "conversions of a format do not fit its arguments");
+	p->fmt_takes[i] |= (u16)ni;
 	return 0;
 }
 
@@ -373,9 +374,9 @@ int vm_load(const void *flat, size_t len, u32 caps_allowed, struct vm_prog **out
 				 "the script needs capabilities that the caller does not have");
 		goto fail;
 	}
-	p->fmt_mem = vmh_alloc((size_t)prog_n(p, IM_S_FMT) + 1);
+	p->fmt_takes = vmh_alloc(sizeof(u16) * ((size_t)prog_n(p, IM_S_FMT) + 1));
 	err = -ENOMEM;
-	if (!p->fmt_mem)
+	if (!p->fmt_takes)
 		goto fail;
 	err = check_tables(p, fault);
 	if (!err)
@@ -388,8 +389,8 @@ fail:
 	if (err == -ENOMEM)
 		prog_fault(fault, err, 0, ~0u, ~0u, "no memory for the image");
 	if (p) {
-		if (p->fmt_mem)
-			vmh_free(p->fmt_mem);
+		if (p->fmt_takes)
+			vmh_free(p->fmt_takes);
 		vmh_free(p);
 	}
 	if (copy)
@@ -402,7 +403,7 @@ void vm_unload(struct vm_prog *p)
 	if (!p)
 		return;
 	vmh_free((void *)p->image);
-	vmh_free(p->fmt_mem);
+	vmh_free(p->fmt_takes);
 	vmh_free(p);
 }
 

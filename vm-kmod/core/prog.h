@@ -21,9 +21,10 @@ struct vm_need {
 #define TRY_MAX	      256u
 #define FMT_ITEMS_MAX 1024u
 
-/* what of a format makes its records differ in length */
-#define FMT_DUMPS   1
-#define FMT_STRINGS 2
+/* how many integers a format takes, and what makes its records differ in length */
+#define FMT_INTS    0xffu
+#define FMT_DUMPS   0x100u
+#define FMT_STRINGS 0x200u
 
 /* uses: what memory vm_new has to take */
 #define USE_HIST  1u  /* aggregate slots need buckets */
@@ -52,7 +53,7 @@ struct vm_prog {
 	const u32 *dfadata;
 	struct vm_need need;
 	u32 uses;
-	u8 *fmt_mem; /* per format: FMT_* */
+	u16 *fmt_takes; /* per format: how many integers (FMT_INTS), and FMT_* */
 };
 
 static inline u32 prog_n(const struct vm_prog *p, enum im_section s)

@@ -17,6 +17,7 @@ static void init_one(struct vm_ring *g, struct ring_head *shared, u8 *data, u64 
 	g->tail = 0;
 	g->end = size;
 	g->half = size / 2;
+	g->limit = g->half;
 	g->size = size;
 	g->lost = 0;
 	shared->size = size;
@@ -63,6 +64,7 @@ vm_noinline notrace bool ring_make_room(struct vm_ctx *c, u32 ring, u64 len)
 		if (g->end - g->head >= need) {
 			if (need != len)
 				wrap(g, rest);
+			ring_set_limit(g);
 			return true;
 		}
 		if (!vmh_wait_room(c, ring, g->tail))

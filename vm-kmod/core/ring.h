@@ -16,6 +16,15 @@
  * wait for the reader, it does. True: there is room now; false: the record is lost. */
 bool ring_make_room(struct vm_ctx *c, u32 ring, u64 len);
 
+static vm_inline notrace void ring_set_limit(struct vm_ring *g)
+{
+	u64 wraps = (g->head | (g->size - 1)) + 1, longest = g->head + g->half;
+
+	g->limit = g->end < wraps ? g->end : wraps;
+	if (longest < g->limit)
+		g->limit = longest;
+}
+
 /* How far has the reader come? Its line is the reader's, so it is looked at only
  * when the room that was last seen is used up. */
 static vm_inline notrace void ring_look(struct vm_ring *g)
@@ -29,16 +38,12 @@ static vm_inline notrace struct rec *ring_reserve(struct vm_ctx *c, u32 ring, u1
 {
 	struct vm_ring *g = &c->ring[ring];
 	u32 len = (REC_HEAD + body + REC_ALIGN - 1) & ~(REC_ALIGN - 1);
-	u64 at = g->head & (g->size - 1), rest = g->size - at;
 	struct rec *r;
 
 	/* what is longer than half a ring may never fit: it is lost even if it does */
-	if (unlikely(g->head + len > g->end || len > rest || len > g->half)) {
-		if (!ring_make_room(c, ring, len))
-			return NULL;
-		at = g->head & (g->size - 1);
-	}
-	r = (struct rec *)(g->data + at);
+	if (unlikely(g->head + len > g->limit) && !ring_make_room(c, ring, len))
+		return NULL;
+	r = (struct rec *)(g->data + (g->head & (g->size - 1)));
 	r->len = len;
 	r->type = type;
 	r->probe = (u16)c->probe_nr;
@@ -47,11 +52,9 @@ static vm_inline notrace struct rec *ring_reserve(struct vm_ctx *c, u32 ring, u1
 	return r;
 }
 
-/* the bytes that wait for the reader, who may have read on since */
+/* the bytes that wait for the reader, who may have read on since it was last seen */
 static vm_inline notrace bool ring_is_high(struct vm_ctx *c, struct vm_ring *g)
 {
-	if (likely(g->head - g->tail < c->watermark))
-		return false;
 	ring_look(g);
 	return g->head - g->tail >= c->watermark;
 }
@@ -60,10 +63,12 @@ static vm_inline notrace void ring_commit(struct vm_ctx *c, u32 ring)
 {
 	struct vm_ring *g = &c->ring[ring];
 
-	g->head += g->open;
-	__atomic_store_n(&g->shared->head, g->head, __ATOMIC_RELEASE);
+	u64 head = g->head + g->open;
+
+	g->head = head;
+	__atomic_store_n(&g->shared->head, head, __ATOMIC_RELEASE);
 	if (ring == RING_CTL || unlikely(!__atomic_load_n(c->awake, __ATOMIC_RELAXED)) ||
-	    unlikely(ring_is_high(c, g)))
+	    unlikely(head - g->tail >= c->watermark && ring_is_high(c, g)))
 		vmh_wake(c, ring == RING_CTL);
 }
 

@@ -25,7 +25,7 @@ struct Handler {
     theirs: (&'static str, &'static str),
 }
 
-const HANDLERS: [Handler; 6] = [
+const HANDLERS: [Handler; 7] = [
     Handler { name: "bare hook", ours: ("", "", ""), theirs: ("kprobe", "") },
     Handler { name: "counter", ours: ("global n", "", "n++"), theirs: ("kprobe", "@n++;") },
     Handler {
@@ -47,6 +47,11 @@ const HANDLERS: [Handler; 6] = [
         name: "counter at the return",
         ours: ("global n", ".return", "n++"),
         theirs: ("kretprobe", "@n++;"),
+    },
+    Handler {
+        name: "map per stack of the kernel",
+        ours: ("global n", "", "n[backtrace()]++"),
+        theirs: ("kprobe", "@n[kstack]++;"),
     },
 ];
 
