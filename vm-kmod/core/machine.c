@@ -162,6 +162,7 @@ static int new_plans(struct vm *vm)
 		bool longer = pr->flags & (IM_P_INTERRUPTIBLE | IM_P_MAXINT);
 
 		vm->plan[n].tidy = p->uses & (USE_TOKEN | USE_REGEX | USE_STACK);
+		vm->plan[n].probe = pr;
 		vm->plan[n].f = pr->cond == ~0u ? &p->func[pr->func] : NULL;
 		vm->plan[n].actions = longer ? lim->maxaction_int : lim->maxaction;
 		if (lim->suppress_time)

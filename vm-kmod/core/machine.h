@@ -93,6 +93,8 @@ struct vm_plan {
 	bool tidy;		 /* what a run leaves of tokens, matches, stacks must go */
 	u32 cell;
 	s64 add;
+	const struct im_probe *probe; /* whose plan it is */
+	u64 pad;		      /* 64 bytes a row: found by a shift */
 };
 
 #define NO_PROBE 0xffffu

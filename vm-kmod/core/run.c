@@ -29,8 +29,8 @@ notrace bool vm_aborted(const struct vm *vm)
 	return __atomic_load_n(&vm->aborted, __ATOMIC_RELAXED);
 }
 
-/* the condition, then the handler */
-static vm_noinline notrace int run_on_condition(struct vm_ctx *c, bool *skip)
+/* the condition, then the handler: 0, -1 and an error, 1: the condition does not hold */
+static vm_noinline notrace int run_on_condition(struct vm_ctx *c)
 {
 	const struct vm_prog *p = c->vm->prog;
 	const struct im_func *f = &p->func[c->probe->cond];
@@ -39,14 +39,12 @@ static vm_noinline notrace int run_on_condition(struct vm_ctx *c, bool *skip)
 		return -1;
 	if (vm_exec(c, f))
 		return -1;
-	*skip = !c->regs[0];
-	return *skip ? 0 : vm_exec(c, &p->func[c->probe->func]);
+	return c->regs[0] ? vm_exec(c, &p->func[c->probe->func]) : 1;
 }
 
 vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const struct vm_hit *hit)
 {
 	const struct vm_plan *plan = &c->vm->plan[probe];
-	bool skip = false;
 	int err;
 
 	if (plan->counter) {
@@ -54,7 +52,7 @@ vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const 
 		return VM_OK;
 	}
 	c->hit = hit;
-	c->probe = &c->vm->prog->probe[probe];
+	c->probe = plan->probe;
 	c->probe_nr = probe;
 	c->plan = plan;
 	c->error = E_NONE;
@@ -68,11 +66,13 @@ vm_unit_inline notrace enum vm_result vm_run(struct vm_ctx *c, u32 probe, const 
 		c->match.valid = false;
 		c->stack_len = 0;
 	}
-	err = likely(plan->f) ? vm_exec(c, plan->f) : run_on_condition(c, &skip);
+	err = likely(plan->f) ? vm_exec(c, plan->f) : run_on_condition(c);
 	if (c->held)
 		vm_locks_drop(c);
 	if (likely(!err))
-		return skip ? VM_SKIP_COND : VM_OK;
+		return VM_OK;
+	if (err > 0)
+		return VM_SKIP_COND;
 	if (c->error == E_ABORT)
 		return VM_OK;
 	if (c->error == E_LOCK)
