@@ -38,7 +38,6 @@ static void enter(unsigned long ip, unsigned long parent, struct ftrace_ops *ops
 	hit.nargs = NREGS;
 	hit.flags = HIT_PARTIAL | HIT_ENTRY | HIT_LIVE;
 	hit.sysnr = -1;
-	hit.host = NULL;
 	stpvm_ipmap_hit(f->map, f->session, ip, &hit);
 }
 

@@ -40,7 +40,6 @@ static int pre(struct kprobe *k, struct pt_regs *regs)
 	hit.nargs = NREGS;
 	hit.flags = p->kind == IM_K_FENTRY ? HIT_ENTRY | HIT_LIVE : HIT_LIVE;
 	hit.sysnr = -1;
-	hit.host = NULL;
 	stpvm_hit(p, &hit);
 	return 0;
 }

@@ -120,7 +120,6 @@ static int get_info(struct file *file, void *req)
 	info->isa_hash = STPVM_ISA_HASH;
 	info->caps = stpvm_caller_caps(file);
 	info->ncpus = nr_cpu_ids;
-	info->features = stpvm_features();
 	return 0;
 }
 

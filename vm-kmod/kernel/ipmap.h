@@ -33,31 +33,44 @@ static __always_inline u32 stpvm_ipmap_place(const struct stpvm_ipmap *m, u32 ip
 	return (ip * GOLDEN_RATIO_32) >> m->shift;
 }
 
-/* Runs the handlers of every probe at ip. */
-static __always_inline void stpvm_ipmap_hit(const struct stpvm_ipmap *m, struct stpvm_session *s,
-					    unsigned long ip, struct vm_hit *hit)
+/* Where in order[] the probes at ip begin; IPMAP_EMPTY: there are none. */
+static __always_inline u32 stpvm_ipmap_find(const struct stpvm_ipmap *m, unsigned long ip)
 {
-	u32 at = stpvm_ipmap_place(m, ip), probe;
-	const u32 *order;
+	u32 at = stpvm_ipmap_place(m, ip);
 
 	while (unlikely(m->slot[at].ip != (u32)ip)) {
 		if (m->slot[at].first == IPMAP_EMPTY)
-			return;
+			return IPMAP_EMPTY;
 		at = (at + 1) & m->mask;
 	}
-	if (unlikely(m->slot[at].first == IPMAP_EMPTY))
-		return;
-	order = &m->order[m->slot[at].first];
-	for (;;) {
-		struct stpvm_probe *p;
+	return m->slot[at].first;
+}
 
-		probe = *order++;
-		p = &s->probe[probe & ~IPMAP_LAST];
+/* Runs the handlers of the probes from there to the last one of the site. */
+static __always_inline void stpvm_ipmap_run(const struct stpvm_ipmap *m, struct stpvm_session *s,
+					    u32 first, struct vm_hit *hit)
+{
+	const u32 *order = &m->order[first];
+
+	for (;;) {
+		u32 probe = *order++;
+		struct stpvm_probe *p = &s->probe[probe & ~IPMAP_LAST];
+
 		hit->addr = p->addr;
 		stpvm_hit(p, hit);
 		if (likely(probe & IPMAP_LAST))
 			return;
 	}
+}
+
+/* Runs the handlers of every probe at ip. */
+static __always_inline void stpvm_ipmap_hit(const struct stpvm_ipmap *m, struct stpvm_session *s,
+					    unsigned long ip, struct vm_hit *hit)
+{
+	u32 first = stpvm_ipmap_find(m, ip);
+
+	if (likely(first != IPMAP_EMPTY))
+		stpvm_ipmap_run(m, s, first, hit);
 }
 
 #endif

@@ -107,7 +107,7 @@ struct stpvm_probe {
 };
 
 /* which source arms a probe that several could */
-enum stpvm_via { VIA_DEFAULT, VIA_FTRACE, VIA_KPROBE, VIA_FPROBE, VIA_REFUSED };
+enum stpvm_via { VIA_DEFAULT, VIA_FTRACE, VIA_KPROBE, VIA_POOL, VIA_REFUSED };
 
 struct stpvm_cpu {
 	u32 busy;
@@ -115,6 +115,7 @@ struct stpvm_cpu {
 	bool in_task; /* a begin, end or error handler */
 	bool stuck;   /* that has given up to wait for the reader, at this tail */
 	u64 stuck_at;
+	u32 entered; /* attach_return.c: what the entry that is being hooked is of */
 	struct vm_ctx *ctx;
 	struct stpvm_probe_stats *stats;
 	char symbol[KSYM_SYMBOL_LEN]; /* unwind.c: the one that a handler asks for */

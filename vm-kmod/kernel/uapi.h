@@ -25,10 +25,9 @@ struct stpvm_info {
 	__u64 isa_hash; /* images with another are refused */
 	__u32 caps;	/* CAP_* that this caller may use */
 	__u32 ncpus;	/* possible CPUs: rings to map */
-	__u32 features; /* STPVM_F_* */
+	__u32 features; /* none yet */
 	__u32 pad;
 };
-#define STPVM_F_FPROBE 1
 
 /* Offsets of kernel structures, from the running kernel's BTF. 0xffffffff:
  * not known; the module then uses those of the headers that it was built

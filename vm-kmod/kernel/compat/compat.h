@@ -54,39 +54,4 @@ static inline void stpvm_trace_puts(const char *s)
 #endif
 }
 
-/* fprobe: exits of many functions by one registration */
-#if defined(HAVE_FPROBE_PT_REGS) || defined(HAVE_FPROBE_FTRACE_REGS)
-#define HAVE_FPROBE
-#include <linux/fprobe.h>
-#ifdef HAVE_FPROBE_PT_REGS
-typedef struct pt_regs stpvm_fprobe_regs;
-static __always_inline struct pt_regs *stpvm_fprobe_pt_regs(struct pt_regs *regs)
-{
-	return regs;
-}
-#else
-typedef struct ftrace_regs stpvm_fprobe_regs;
-static __always_inline struct pt_regs *stpvm_fprobe_pt_regs(struct ftrace_regs *fregs)
-{
-	return stpvm_ftrace_regs(fregs);
-}
-#endif
-static inline void stpvm_fprobe_set_active(struct fprobe *fp, int n)
-{
-#ifdef HAVE_FPROBE_MAXACTIVE
-	fp->nr_maxactive = n;
-#endif
-}
-#endif
-
-/* STPVM_F_* for INFO */
-static inline u32 stpvm_features(void)
-{
-#ifdef HAVE_FPROBE
-	return STPVM_F_FPROBE;
-#else
-	return 0;
-#endif
-}
-
 #endif
