@@ -258,6 +258,7 @@ pub fn each_subexpr(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::ProbeArg { .. }
         | ExprKind::ReturnValue { .. }
         | ExprKind::Address(_)
+        | ExprKind::EntryRegister { .. }
         | ExprKind::Register { .. } => {}
     }
 }

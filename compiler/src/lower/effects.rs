@@ -112,6 +112,7 @@ impl Touch {
             | ExprKind::ProbeArg { .. }
             | ExprKind::ReturnValue { .. }
             | ExprKind::Address(_)
+            | ExprKind::EntryRegister { .. }
             | ExprKind::Register { .. } => {}
             ExprKind::Global(g) => self.global(*g, READ),
             ExprKind::Element { array, keys } => {

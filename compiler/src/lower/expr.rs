@@ -124,6 +124,8 @@ impl Fun<'_, '_> {
                 let n = self.cx.pools.address(a);
                 self.op_imm(Op::Ldk, d, 0, n);
             }
+            // the binder has left none
+            ExprKind::EntryRegister { .. } => self.load_int(d, 0),
             ExprKind::Register { n } => {
                 self.at(e.span);
                 self.op_imm(Op::Reg, d, 0, i32::from(*n));

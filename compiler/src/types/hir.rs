@@ -398,6 +398,11 @@ pub enum ExprKind {
     Register {
         n: u8,
     },
+    /// What the register held when the function around the place was entered. On the way from the
+    /// target to the binder only, which has a probe at the entry keep it (`bind_entered`).
+    EntryRegister {
+        n: u8,
+    },
     /// Memory at `addr` + `offset`.
     Load {
         addr: Box<Expr>,

@@ -31,6 +31,7 @@ macro_rules! walker {
                 | ExprKind::ProbeArg { .. }
                 | ExprKind::ReturnValue { .. }
                 | ExprKind::Address(_)
+                | ExprKind::EntryRegister { .. }
                 | ExprKind::Register { .. } => {}
                 ExprKind::Element { keys, .. } => keys.$iter().for_each(f),
                 ExprKind::In { keys, .. } => keys.$iter().flatten().for_each(f),

@@ -220,6 +220,9 @@ impl KernelTarget {
         returns: bool,
     ) -> Result<DebugPlace, Diagnostic> {
         let scope = asked.info.scope(i.die, pc, innermost).map_err(debug_trouble)?;
+        // an inlined instance and a label may be there as well
+        let function = asked.info.entry_of(scope.at.function).map_err(debug_trouble)?;
+        let entry = function.is_some_and(|f| f.pc == pc);
         let home = Some(scope.die);
         let kernel = self.kernel.btf().ok();
         Ok(DebugPlace {
@@ -227,7 +230,7 @@ impl KernelTarget {
             scope,
             name: i.name.clone(),
             module: asked.module.map(str::to_owned),
-            entry: !i.inlined && pc == i.pc && i.label.is_none(),
+            entry,
             returns,
         })
     }
@@ -252,6 +255,26 @@ impl KernelTarget {
             entry: None,
             called: None,
         }))
+    }
+
+    /// The first instruction of a function, for what is kept there.
+    pub(super) fn debug_entry_of(
+        &self,
+        module: Option<&str>,
+        info: &Rc<Debuginfo>,
+        function: &Instance,
+    ) -> Option<TargetPlace> {
+        let asked = Asked { module, info };
+        let place = self.place(&asked, function.pc)?;
+        let scoped = self.scoped(&asked, function, function.pc, false, false).ok()?;
+        Some(TargetPlace {
+            place,
+            pp: format!("{}.call", self.pp(&asked, "function", function, function.line)),
+            name: function.name.clone(),
+            handle: self.keep(Found::Debug(scoped)),
+            entry: None,
+            called: None,
+        })
     }
 
     fn debug_return(

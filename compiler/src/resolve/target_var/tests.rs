@@ -116,6 +116,7 @@ fn show(e: &Expr) -> String {
         ExprKind::ProbeArg { n, bits, signed } => format!("arg{n}:{}{bits}", if *signed { "s" } else { "u" }),
         ExprKind::ReturnValue { bits, signed } => format!("ret:{}{bits}", if *signed { "s" } else { "u" }),
         ExprKind::Register { n } => format!("reg{n}"),
+        ExprKind::EntryRegister { n } => format!("entry-reg{n}"),
         ExprKind::Load { addr, offset, size, signed, space } => {
             assert_eq!(*space, Space::Kernel);
             format!("{}{}[{}+{offset}]", if *signed { "s" } else { "u" }, size * 8, show(addr))
