@@ -172,6 +172,7 @@ impl Touch {
             ExprKind::Regex { subject, .. } => self.expr(subject),
             ExprKind::Load { addr, .. } => self.expr(addr),
             ExprKind::BitField { value, .. } => self.expr(value),
+            ExprKind::Rescue { text, .. } => self.expr(text),
             ExprKind::Store { addr, value, .. } => {
                 self.outward = true;
                 self.expr(addr);

@@ -370,6 +370,11 @@ pub enum ExprKind {
     },
     /// `error(text)`: ends the handler, or goes to the nearest `catch`. Has no value.
     Error(Box<Expr>),
+    /// A text, or another where it cannot be had because of an error on the way.
+    Rescue {
+        text: Box<Expr>,
+        instead: Bytes,
+    },
     /// A histogram as text; also allowed as the only argument of `print`/`println`.
     HistText {
         stat: StatRef,

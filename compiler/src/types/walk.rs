@@ -64,6 +64,7 @@ macro_rules! walker {
                 ExprKind::Regex { subject, .. } => f(subject),
                 ExprKind::Load { addr, .. } => f(addr),
                 ExprKind::BitField { value, .. } => f(value),
+                ExprKind::Rescue { text, .. } => f(text),
                 ExprKind::Store { addr, value, .. } => {
                     f(addr);
                     f(value);
