@@ -156,7 +156,8 @@ impl<'w, 'a> Binder<'w, 'a> {
                 body.extend(s);
             }
         }
-        if let Some(called) = derived.target.as_ref().and_then(|t| t.called.as_ref()) {
+        let called = derived.target.as_ref().and_then(|t| t.called.as_ref());
+        if let Some(called) = called.filter(|_| !super::limits::any_caller(self.world.options)) {
             body.splice(0..0, super::bind_target::only_by(&called.ways, derived.span));
         }
         let entry = std::mem::take(&mut scope.entry);

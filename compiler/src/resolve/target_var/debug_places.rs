@@ -102,10 +102,15 @@ impl KernelTarget {
         depth: u32,
         which: Callees,
     ) -> Result<Vec<TargetPlace>, Diagnostic> {
-        let callees = asked.info.callees(callers, pattern, depth).map_err(debug_trouble)?;
+        let (name, rest) = pattern.split_once('@').unwrap_or((pattern, ""));
+        let Some((file, lines)) = Lines::parse(rest) else { return Err(self.bad_lines(pattern)) };
+        let callees = asked.info.callees(callers, name, depth).map_err(debug_trouble)?;
         let mut out = Vec::new();
         for c in &callees.found {
             let i = &c.callee;
+            if !(file.is_empty() || path_fits(file, &i.file)) || !self.touched(asked, i, &lines)? {
+                continue;
+            }
             let (place, suffix) = match which {
                 _ if i.inlined && which != Callees::All => continue,
                 Callees::Return => (self.debug_return(asked, i, None)?, ".return"),
@@ -174,18 +179,22 @@ impl KernelTarget {
             section.is_some_and(|s| !gone(&s.name))
         };
         found.retain(|i| here(i.pc) && (file.is_empty() || path_fits(file, &i.file)));
-        if lines != Lines::Declared {
-            // the functions that the line is in
-            let mut kept = Vec::new();
-            for i in found {
-                let span = asked.info.line_span(&i).map_err(debug_trouble)?;
-                if span.is_some_and(|(from, to)| lines.touch(i.line, from, to)) {
-                    kept.push(i);
-                }
+        let mut kept = Vec::new();
+        for i in found {
+            if self.touched(asked, &i, &lines)? {
+                kept.push(i);
             }
-            return Ok(kept);
         }
-        Ok(found)
+        Ok(kept)
+    }
+
+    /// Is one of the lines in the function?
+    fn touched(&self, asked: &Asked, i: &Instance, lines: &Lines) -> Result<bool, Diagnostic> {
+        if *lines == Lines::Declared {
+            return Ok(true);
+        }
+        let span = asked.info.line_span(i).map_err(debug_trouble)?;
+        Ok(span.is_some_and(|(from, to)| lines.touch(i.line, from, to)))
     }
 
     fn bad_lines(&self, pattern: &str) -> Diagnostic {
