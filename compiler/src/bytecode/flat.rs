@@ -33,6 +33,10 @@ pub enum FlatError<E> {
     TooLarge(&'static str),
 }
 
+/// DWARF numbers of the registers that ftrace keeps where it is not asked for all
+/// (`vm-kmod/kernel/arch.c`).
+const KEPT_BY_FTRACE: [usize; 10] = [0, 1, 2, 4, 5, 6, 7, 8, 9, 16];
+
 const LIMIT_BYTES: usize = 64 << 20;
 
 struct Flattener<'a> {
@@ -235,9 +239,13 @@ impl<'a> Flattener<'a> {
         })
     }
 
-    /// Whether the handler, or a function that it calls, asks for machine registers by number.
+    /// Whether the handler, or a function that it calls, asks for machine registers that ftrace does
+    /// not keep, or for such as are known only when it runs.
     fn reads_registers(&self, handler: u32) -> bool {
-        self.reaches(handler, |op, imm| op == Op::Helpi as u8 && imm == Helper::Register as usize)
+        self.reaches(handler, |op, imm| {
+            (op == Op::Reg as u8 && !KEPT_BY_FTRACE.contains(&imm))
+                || (op == Op::Helpi as u8 && imm == Helper::Register as usize)
+        })
     }
 
     /// Whether an instruction of the handler, or of a function that it calls, is such a one.

@@ -245,6 +245,7 @@ pub fn each_subexpr(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         ExprKind::Print(p) => list(&p.args),
         ExprKind::Regex { subject: x, .. }
         | ExprKind::Load { addr: x, .. }
+        | ExprKind::Rescue { text: x, .. }
         | ExprKind::BitField { value: x, .. } => each_subexpr(x, f),
         ExprKind::Store { addr, value, .. } => {
             each_subexpr(addr, f);
@@ -258,6 +259,7 @@ pub fn each_subexpr(e: &Expr, f: &mut dyn FnMut(&Expr)) {
         | ExprKind::ProbeArg { .. }
         | ExprKind::ReturnValue { .. }
         | ExprKind::Address(_)
+        | ExprKind::EntryRegister { .. }
         | ExprKind::Register { .. } => {}
     }
 }

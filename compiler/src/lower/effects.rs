@@ -112,6 +112,7 @@ impl Touch {
             | ExprKind::ProbeArg { .. }
             | ExprKind::ReturnValue { .. }
             | ExprKind::Address(_)
+            | ExprKind::EntryRegister { .. }
             | ExprKind::Register { .. } => {}
             ExprKind::Global(g) => self.global(*g, READ),
             ExprKind::Element { array, keys } => {
@@ -171,6 +172,7 @@ impl Touch {
             ExprKind::Regex { subject, .. } => self.expr(subject),
             ExprKind::Load { addr, .. } => self.expr(addr),
             ExprKind::BitField { value, .. } => self.expr(value),
+            ExprKind::Rescue { text, .. } => self.expr(text),
             ExprKind::Store { addr, value, .. } => {
                 self.outward = true;
                 self.expr(addr);

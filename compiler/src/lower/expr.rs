@@ -105,7 +105,7 @@ impl Fun<'_, '_> {
             ExprKind::Helper { helper, args } => self.helper_to(*helper, args, Some((Bank::Int, d)), e.span),
             ExprKind::Agg { op, stat } => self.agg_to(*op, stat, d, e.span),
             ExprKind::Bucket { stat, index } => self.bucket_to(stat, index, d, e.span),
-            ExprKind::Error(_) | ExprKind::Print(_) => {
+            ExprKind::Error(_) | ExprKind::Print(_) | ExprKind::Rescue { .. } => {
                 self.effect(e);
                 self.load_int(d, 0);
             }
@@ -124,6 +124,8 @@ impl Fun<'_, '_> {
                 let n = self.cx.pools.address(a);
                 self.op_imm(Op::Ldk, d, 0, n);
             }
+            // the binder has left none
+            ExprKind::EntryRegister { .. } => self.load_int(d, 0),
             ExprKind::Register { n } => {
                 self.at(e.span);
                 self.op_imm(Op::Reg, d, 0, i32::from(*n));
@@ -195,6 +197,7 @@ impl Fun<'_, '_> {
             ExprKind::Helper { helper, args } => self.helper_to(*helper, args, Some((Bank::Str, d)), e.span),
             ExprKind::HistText { stat } => self.hist_text_to(stat, d, e.span),
             ExprKind::Print(p) if p.to_string => self.sprint_to(p, d, e.span),
+            ExprKind::Rescue { text, instead } => self.rescue(text, instead, d),
             _ => {
                 self.effect(e);
                 self.load_str(d, &Default::default());
@@ -275,6 +278,25 @@ impl Fun<'_, '_> {
         self.jump(Op::Jmp, 0, 0, end);
         self.bind(no);
         self.value_to(els, d);
+        self.bind(end);
+    }
+
+    /// As `try` and `catch` around the one text.
+    fn rescue(&mut self, text: &Expr, instead: &crate::bytes::Bytes, d: V) {
+        let (catch, end) = (self.label(), self.label());
+        let from = self.body.code.len() as u32;
+        self.str_to(text, d);
+        let to = self.body.code.len() as u32;
+        if !self.body.code[from as usize..].iter().any(Ins::fails) {
+            return;
+        }
+        self.jump(Op::Jmp, 0, 0, end);
+        self.body.tries.push((from, to, catch));
+        self.bind(catch);
+        self.reachable = true;
+        let message = self.str_reg();
+        self.op(Op::Catch, message, 0, 0);
+        self.load_str(d, instead);
         self.bind(end);
     }
 

@@ -6,6 +6,7 @@
 use super::names::glob;
 use super::target_api::{Callees, Query, Spec, Variant};
 use crate::syntax::ast::Literal;
+use crate::target::dwarf::calls::MAX_DEPTH as MAX_CALLEES;
 use crate::types::hir::{Period, Place};
 use std::sync::LazyLock;
 
@@ -372,7 +373,11 @@ fn variant(
         },
         ["callees"] => Variant::Callee {
             pattern: "*".into(),
-            depth: comps[at].arg.is_some().then(|| u32::try_from(number(at)).unwrap_or(1)),
+            depth: match comps[at].arg.is_some().then(|| u32::try_from(number(at))) {
+                None => None,
+                Some(Ok(n)) if (1..=MAX_CALLEES).contains(&n) => Some(n),
+                Some(_) => return Err(format!("depth of callees out of range (1, {MAX_CALLEES})")),
+            },
             which: Callees::All,
         },
         _ => return Err("probe point mismatch".into()),

@@ -4,7 +4,7 @@
 //! written. Out: places, and expressions over raw arguments, registers and
 //! memory. Nothing here knows aliases, script variables or types of scripts.
 
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast;
 use crate::types::hir;
 
@@ -102,6 +102,17 @@ pub struct TargetPlace {
     pub called: Option<Box<Called>>,
 }
 
+/// The function around a place, for what must be known of its entry ([`hir::ExprKind::EntryRegister`]).
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Its first instruction.
+    pub entry: TargetPlace,
+    /// The canonical frame address, at the place and at the entry: it tells one call of the function
+    /// from all others that are under way.
+    pub cfa: hir::Expr,
+    pub cfa_at_entry: hir::Expr,
+}
+
 /// What a script does with a target variable.
 #[derive(Clone, Debug)]
 pub enum Access {
@@ -156,6 +167,9 @@ pub trait TargetVars {
         access: Access,
     ) -> Result<hir::Expr, Diagnostic>;
 
+    /// The function around a place inside of one; `None` where its frame is not known.
+    fn frame(&self, at: &TargetPlace, span: Span) -> Option<Frame>;
+
     /// What `variable` could answer at a place, for `-L` and "did you mean".
     fn variables(&self, at: &TargetPlace) -> Vec<ListedVariable>;
 
@@ -182,6 +196,9 @@ impl TargetVars for NoTarget {
         _: Access,
     ) -> Result<hir::Expr, Diagnostic> {
         Err(unknown_machine("target variables need a kernel with BTF or debuginfo").at(var.span))
+    }
+    fn frame(&self, _: &TargetPlace, _: Span) -> Option<Frame> {
+        None
     }
     fn variables(&self, _: &TargetPlace) -> Vec<ListedVariable> {
         Vec::new()

@@ -4,6 +4,7 @@
 //! and what stands where it may not. Types come later (`infer`).
 
 use super::autocast::{Flow, Owner};
+use super::bind_entered::Keeper;
 use super::hir::{Expr, ExprKind, FunctionId, GlobalId, LocalId, Place, Stmt, StmtKind, Ty};
 use super::model::{
     FunctionInfo, FunctionSource, GlobalInfo, GuardedCall, LocalInfo, Model, ProbeInfo, StatNeeds,
@@ -36,6 +37,8 @@ pub struct Binder<'w, 'a> {
     pub(super) flow: Flow,
     /// Handlers bound so far.
     handlers: usize,
+    /// Functions at whose entry registers are kept (`bind_entered`).
+    pub(super) keepers: Vec<Keeper>,
 }
 
 /// The function or handler at hand.
@@ -61,6 +64,8 @@ pub struct Scope {
     pub(super) walked: Vec<GlobalId>,
     /// What must be computed at the entry of the function of a return probe.
     pub(super) entry: Vec<(ast::Expr, LocalId)>,
+    /// Registers that are asked for as they were when the function around was entered.
+    pub(super) entered: Vec<(u8, LocalId)>,
 }
 
 impl Scope {
@@ -83,6 +88,7 @@ impl Scope {
             loops: 0,
             walked: Vec::new(),
             entry: Vec::new(),
+            entered: Vec::new(),
         }
     }
 }
@@ -109,6 +115,7 @@ impl<'w, 'a> Binder<'w, 'a> {
             trying: 0,
             flow: Flow::default(),
             handlers: 0,
+            keepers: Vec::new(),
         }
     }
 
@@ -149,7 +156,8 @@ impl<'w, 'a> Binder<'w, 'a> {
                 body.extend(s);
             }
         }
-        if let Some(called) = derived.target.as_ref().and_then(|t| t.called.as_ref()) {
+        let called = derived.target.as_ref().and_then(|t| t.called.as_ref());
+        if let Some(called) = called.filter(|_| !super::limits::any_caller(self.world.options)) {
             body.splice(0..0, super::bind_target::only_by(&called.ways, derived.span));
         }
         let entry = std::mem::take(&mut scope.entry);
@@ -157,6 +165,11 @@ impl<'w, 'a> Binder<'w, 'a> {
             let (saved, prologue) = self.entry_values(&derived, entry, &mut scope);
             self.model.probes.extend(saved);
             body.splice(0..0, prologue);
+        }
+        let entered = std::mem::take(&mut scope.entered);
+        if !entered.is_empty() {
+            let fetch = self.entered_values(&derived, entered, &mut scope);
+            body.splice(0..0, fetch);
         }
         self.model.probes.push(ProbeInfo { derived, locals: scope.locals, body, condition });
         self.drain();

@@ -136,12 +136,13 @@ impl Binder<'_, '_> {
     fn is_defined(&mut self, e: &ast::Expr, scope: &mut Scope) -> bool {
         let before = std::mem::take(&mut self.world.diags.list);
         let calls = self.model.guarded_calls.len();
-        let entries = scope.entry.len();
+        let (entries, entered) = (scope.entry.len(), scope.entered.len());
         self.trying += 1;
         self.expr(e, scope);
         self.trying -= 1;
         self.model.guarded_calls.truncate(calls);
         scope.entry.truncate(entries);
+        scope.entered.truncate(entered);
         let tried = std::mem::replace(&mut self.world.diags.list, before);
         // Whether there is a function is no question: SystemTap refuses those that are not there.
         let missing = tried.iter().filter(|d| d.code == "unknown-function" && d.severity == Severity::Error);
@@ -222,6 +223,7 @@ impl Binder<'_, '_> {
             matches!(access, Access::Read) && matches!(var.base, TargetBase::Name(_)) && var.pretty == 0;
         match self.world.target.variable(context, var, &operands, access) {
             Ok(mut e) => {
+                self.entered(&mut e, scope);
                 for (t, value) in values {
                     place_operand(&mut e, t, value);
                 }
@@ -367,7 +369,13 @@ impl Binder<'_, '_> {
     }
 
     /// An array that no script sees; the same one for the same name.
-    fn hidden_array(&mut self, name: &str, keys: usize, span: Span, unit: UnitId) -> super::hir::GlobalId {
+    pub(super) fn hidden_array(
+        &mut self,
+        name: &str,
+        keys: usize,
+        span: Span,
+        unit: UnitId,
+    ) -> super::hir::GlobalId {
         if let Some(n) = self.model.globals.iter().position(|g| g.name == name && g.library) {
             return super::hir::GlobalId(n as u32);
         }

@@ -109,9 +109,11 @@ pub fn forbidden_in_condition(e: &Expr) -> Option<(&'static str, Span)> {
         | ExprKind::IncDec { .. }
         | ExprKind::StatAdd { .. }
         | ExprKind::Store { .. } => "modify any variables",
-        ExprKind::Call { .. } | ExprKind::Helper { .. } | ExprKind::Error(_) | ExprKind::Print(_) => {
-            "reference function"
-        }
+        ExprKind::Call { .. }
+        | ExprKind::Helper { .. }
+        | ExprKind::Error(_)
+        | ExprKind::Rescue { .. }
+        | ExprKind::Print(_) => "reference function",
         _ => {
             let mut found = None;
             walk::parts(e, &mut |p| found = found.or_else(|| forbidden_in_condition(p)));

@@ -370,6 +370,11 @@ pub enum ExprKind {
     },
     /// `error(text)`: ends the handler, or goes to the nearest `catch`. Has no value.
     Error(Box<Expr>),
+    /// A text, or another where it cannot be had because of an error on the way.
+    Rescue {
+        text: Box<Expr>,
+        instead: Bytes,
+    },
     /// A histogram as text; also allowed as the only argument of `print`/`println`.
     HistText {
         stat: StatRef,
@@ -396,6 +401,11 @@ pub enum ExprKind {
     Address(SymbolRef),
     /// Machine register by DWARF number.
     Register {
+        n: u8,
+    },
+    /// What the register held when the function around the place was entered. On the way from the
+    /// target to the binder only, which has a probe at the entry keep it (`bind_entered`).
+    EntryRegister {
         n: u8,
     },
     /// Memory at `addr` + `offset`.

@@ -98,6 +98,7 @@ pub fn node_of(model: &Model, locals: &[LocalInfo], e: &Expr) -> Node {
         },
         ExprKind::Error(_) => Node::Void,
         ExprKind::Print(p) if p.to_string => Node::Known(Type::Str),
+        ExprKind::Rescue { .. } => Node::Known(Type::Str),
         ExprKind::Print(_) | ExprKind::StatAdd { .. } => Node::Void,
         _ => Node::Known(Type::Long),
     }
@@ -370,7 +371,7 @@ impl Body<'_, '_, '_> {
                     self.want(a, if kind == b's' { Str } else { Long });
                 }
             }
-            ExprKind::Error(text) => self.want(text, Str),
+            ExprKind::Error(text) | ExprKind::Rescue { text, .. } => self.want(text, Str),
             ExprKind::Agg { stat, .. } | ExprKind::HistText { stat } => self.stat(stat, e.span),
             ExprKind::Bucket { stat, index } => {
                 self.stat(stat, e.span);

@@ -29,6 +29,14 @@ pub const WITHOUT_EFFECT: [(&str, &str); 7] = [
     ("TASK_FINDER_VMA_ENTRY_PATHLEN", "there is no table of mappings of a fixed size"),
 ];
 
+/// `.callee` probes run whoever called: no limit, a switch for [`super::bind`].
+const CALLEE_MATCHALL: &str = "STAP_CALLEE_MATCHALL";
+
+/// Is that switch on? As in SystemTap it is by being there, with whatever value.
+pub(super) fn any_caller(options: &Options) -> bool {
+    options.defines.iter().any(|(name, _)| name == CALLEE_MATCHALL)
+}
+
 /// `DEBUG_MEM`, `DEBUG_UNWIND`…: no code of the module depends on them.
 const DEBUG: &str = "DEBUG_";
 
@@ -69,8 +77,15 @@ pub fn limits(options: &Options, diags: &mut Diagnostics) -> Limits {
             notes.push(format!("-D {name} has no effect: {why}"));
             continue;
         }
+        if name == CALLEE_MATCHALL {
+            continue;
+        }
         let Some(row) = LIMITS.iter().find(|l| l.name == name) else {
-            let known = LIMITS.iter().map(|l| l.name).chain(OTHER_NAMES.iter().map(|(n, _)| *n));
+            let known = LIMITS
+                .iter()
+                .map(|l| l.name)
+                .chain(OTHER_NAMES.iter().map(|(n, _)| *n))
+                .chain([CALLEE_MATCHALL]);
             let near = similar(name, known.chain(WITHOUT_EFFECT.iter().map(|(n, _)| *n)));
             bad("unknown-limit", format!("unknown limit -D {name}{}", similar_note(&near)));
             continue;
@@ -150,6 +165,7 @@ mod tests {
             let (_, said) = with(&[(name, "20")]);
             assert!(said[0].starts_with(&format!("-D {name} has no effect: ")), "{said:?}");
         }
+        assert_eq!(with(&[("STAP_CALLEE_MATCHALL", "1")]), with(&[]));
         let (_, said) = with(&[("STAP_SUPPRESS_TIME_LIMITS_ENABLE", "1")]);
         assert!(said[0].contains("guru"), "{said:?}");
     }

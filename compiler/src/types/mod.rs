@@ -7,6 +7,7 @@
 
 mod autocast;
 pub mod bind;
+mod bind_entered;
 mod bind_expr;
 mod bind_loop;
 mod bind_packet;
@@ -94,6 +95,7 @@ fn bind_all(world: &mut World<'_>) -> Model {
                 binder.probe(derived);
             }
         }
+        binder.keep_entered();
         let (model, rest) = (binder.model, binder.flow.next_round());
         match rest {
             Some(more) if round < MAX_ROUNDS => flow = more,

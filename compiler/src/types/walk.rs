@@ -31,6 +31,7 @@ macro_rules! walker {
                 | ExprKind::ProbeArg { .. }
                 | ExprKind::ReturnValue { .. }
                 | ExprKind::Address(_)
+                | ExprKind::EntryRegister { .. }
                 | ExprKind::Register { .. } => {}
                 ExprKind::Element { keys, .. } => keys.$iter().for_each(f),
                 ExprKind::In { keys, .. } => keys.$iter().flatten().for_each(f),
@@ -63,6 +64,7 @@ macro_rules! walker {
                 ExprKind::Regex { subject, .. } => f(subject),
                 ExprKind::Load { addr, .. } => f(addr),
                 ExprKind::BitField { value, .. } => f(value),
+                ExprKind::Rescue { text, .. } => f(text),
                 ExprKind::Store { addr, value, .. } => {
                     f(addr);
                     f(value);

@@ -4,10 +4,10 @@
 //! follow. Formulas over registers and memory become expressions here; what has
 //! no place at the probe is told to be optimised out.
 
-use super::walk::{type_trouble, At, Value, ARGUMENTS};
+use super::walk::{type_trouble, At, Value, ARGUMENTS, STACK_POINTER};
 use super::{long, nearest, KernelTarget};
 use crate::diag::{Diagnostic, FileId, Span};
-use crate::resolve::target_api::ListedVariable;
+use crate::resolve::target_api::{Frame, ListedVariable};
 use crate::syntax::ast::BinaryOp;
 use crate::target::ctype::{self, CType, Scalar, TypeRef, TypeSource};
 use crate::target::dwarf::location::{At as PlaceInCode, Binary, Formula, Location};
@@ -28,6 +28,17 @@ pub struct DebugPlace {
     /// At the first instruction of the function: its arguments are in their registers.
     pub entry: bool,
     pub returns: bool,
+}
+
+impl DebugPlace {
+    /// Can a probe at the function's entry keep something for this place?
+    fn framed(&self) -> Result<bool, Diagnostic> {
+        let info = &self.types.info;
+        let at = self.scope.at;
+        let entry = info.entry_of(at.function).map_err(debug_trouble)?;
+        let known = entry.is_some_and(|f| info.anchor(f.pc).is_some());
+        Ok(known && info.frame_address(at.pc).map_err(debug_trouble)?.is_some())
+    }
 }
 
 /// Debuginfo that is not sound.
@@ -229,7 +240,10 @@ impl KernelTarget {
                 let n = argument(n).unwrap_or(0) as u8;
                 ExprKind::ProbeArg { n, bits: 64, signed: false }
             }
-            Formula::EntryRegister(_) if !place.entry => return Err(Missing::OnlyAtEntry),
+            Formula::EntryRegister(n) if !place.entry && *n < 17 => match place.framed()? {
+                true => ExprKind::EntryRegister { n: *n },
+                false => return Err(Missing::OnlyAtEntry),
+            },
             Formula::Register(n) | Formula::EntryRegister(n) if *n < 17 => ExprKind::Register { n: *n },
             Formula::Register(_) | Formula::EntryRegister(_) => return Err(Missing::Gone),
             Formula::Address(a) => return self.static_address(place, *a, span),
@@ -243,6 +257,22 @@ impl KernelTarget {
             }
         };
         Ok(long(kind, span))
+    }
+
+    /// What tells the call of the function that a place is in.
+    pub(super) fn debug_frame(&self, place: &DebugPlace, span: Span) -> Option<Frame> {
+        let info = &place.types.info;
+        let cfa = info.frame_address(place.scope.at.pc).ok()??;
+        let function = info.entry_of(place.scope.at.function).ok()??;
+        let entry = self.debug_entry_of(place.module.as_deref(), info, &function)?;
+        let own = ExprKind::Register { n: STACK_POINTER };
+        let word = long(ExprKind::Number(8), span);
+        Some(Frame {
+            entry,
+            cfa: self.formula(place, &cfa, span).ok()?,
+            // above the return address, which is all that is on the stack by then
+            cfa_at_entry: binary(BinaryOp::Add, long(own, span), word),
+        })
     }
 
     /// The address, on the traced machine, of something that has one in the file.

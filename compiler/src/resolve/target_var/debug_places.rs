@@ -102,10 +102,15 @@ impl KernelTarget {
         depth: u32,
         which: Callees,
     ) -> Result<Vec<TargetPlace>, Diagnostic> {
-        let callees = asked.info.callees(callers, pattern, depth).map_err(debug_trouble)?;
+        let (name, rest) = pattern.split_once('@').unwrap_or((pattern, ""));
+        let Some((file, lines)) = Lines::parse(rest) else { return Err(self.bad_lines(pattern)) };
+        let callees = asked.info.callees(callers, name, depth).map_err(debug_trouble)?;
         let mut out = Vec::new();
         for c in &callees.found {
             let i = &c.callee;
+            if !(file.is_empty() || path_fits(file, &i.file)) || !self.touched(asked, i, &lines)? {
+                continue;
+            }
             let (place, suffix) = match which {
                 _ if i.inlined && which != Callees::All => continue,
                 Callees::Return => (self.debug_return(asked, i, None)?, ".return"),
@@ -174,18 +179,22 @@ impl KernelTarget {
             section.is_some_and(|s| !gone(&s.name))
         };
         found.retain(|i| here(i.pc) && (file.is_empty() || path_fits(file, &i.file)));
-        if lines != Lines::Declared {
-            // the functions that the line is in
-            let mut kept = Vec::new();
-            for i in found {
-                let span = asked.info.line_span(&i).map_err(debug_trouble)?;
-                if span.is_some_and(|(from, to)| lines.touch(i.line, from, to)) {
-                    kept.push(i);
-                }
+        let mut kept = Vec::new();
+        for i in found {
+            if self.touched(asked, &i, &lines)? {
+                kept.push(i);
             }
-            return Ok(kept);
         }
-        Ok(found)
+        Ok(kept)
+    }
+
+    /// Is one of the lines in the function?
+    fn touched(&self, asked: &Asked, i: &Instance, lines: &Lines) -> Result<bool, Diagnostic> {
+        if *lines == Lines::Declared {
+            return Ok(true);
+        }
+        let span = asked.info.line_span(i).map_err(debug_trouble)?;
+        Ok(span.is_some_and(|(from, to)| lines.touch(i.line, from, to)))
     }
 
     fn bad_lines(&self, pattern: &str) -> Diagnostic {
@@ -220,6 +229,9 @@ impl KernelTarget {
         returns: bool,
     ) -> Result<DebugPlace, Diagnostic> {
         let scope = asked.info.scope(i.die, pc, innermost).map_err(debug_trouble)?;
+        // an inlined instance and a label may be there as well
+        let function = asked.info.entry_of(scope.at.function).map_err(debug_trouble)?;
+        let entry = function.is_some_and(|f| f.pc == pc);
         let home = Some(scope.die);
         let kernel = self.kernel.btf().ok();
         Ok(DebugPlace {
@@ -227,7 +239,7 @@ impl KernelTarget {
             scope,
             name: i.name.clone(),
             module: asked.module.map(str::to_owned),
-            entry: !i.inlined && pc == i.pc && i.label.is_none(),
+            entry,
             returns,
         })
     }
@@ -252,6 +264,26 @@ impl KernelTarget {
             entry: None,
             called: None,
         }))
+    }
+
+    /// The first instruction of a function, for what is kept there.
+    pub(super) fn debug_entry_of(
+        &self,
+        module: Option<&str>,
+        info: &Rc<Debuginfo>,
+        function: &Instance,
+    ) -> Option<TargetPlace> {
+        let asked = Asked { module, info };
+        let place = self.place(&asked, function.pc)?;
+        let scoped = self.scoped(&asked, function, function.pc, false, false).ok()?;
+        Some(TargetPlace {
+            place,
+            pp: format!("{}.call", self.pp(&asked, "function", function, function.line)),
+            name: function.name.clone(),
+            handle: self.keep(Found::Debug(scoped)),
+            entry: None,
+            called: None,
+        })
     }
 
     fn debug_return(

@@ -44,7 +44,8 @@ impl KernelTarget {
             let value = self.per_cpu_value(&btf, ty, name, module, var.span);
             return self.finish(value, var, operands, access);
         }
-        Err(self.unknown_global(name, module))
+        let home = at.and_then(|p| p.module.as_deref());
+        Err(self.unknown_global(name, module.or(home)))
     }
 
     /// Type of a variable that each processor has, as BTF has it.

@@ -25,7 +25,7 @@ mod autocast_tests;
 #[cfg(test)]
 mod tests;
 
-use super::target_api::{Access, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};
+use super::target_api::{Access, Frame, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};
 use crate::cache::Cache;
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::syntax::ast;
@@ -170,6 +170,13 @@ impl TargetVars for KernelTarget {
                 d
             }
         })
+    }
+
+    fn frame(&self, at: &TargetPlace, span: Span) -> Option<Frame> {
+        match &*self.found(at)? {
+            Found::Debug(place) => self.debug_frame(place, span),
+            _ => None,
+        }
     }
 
     fn variables(&self, at: &TargetPlace) -> Vec<ListedVariable> {

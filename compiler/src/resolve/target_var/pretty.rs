@@ -3,11 +3,12 @@
 //! In: values with their types. Out: one `sprintf` in the form of SystemTap:
 //! `name=0x1f`, structures as `{.a=1, .b={...}, .c=[...]}`, of arrays the first
 //! element, text in quotes. `$` goes one level into structures, `$$` into all that
-//! is inside. What is long is cut with `...`: a print has a bounded number of arguments.
+//! is inside. A text with a part that cannot be read when the handler runs is `ERROR`. What is long is cut with `...`: a print has a bounded number of arguments.
 
 use super::long;
 use super::walk::{type_trouble, Value};
 use crate::diag::{Diagnostic, Span};
+use crate::syntax::ast::BinaryOp;
 use crate::target::ctype::{self, CType, Field, RecordKind};
 use crate::types::hir::{Expr, ExprKind, FormatFlags, FormatNumber, Piece, Print, Ty};
 use stp_vm::isa::Helper;
@@ -36,18 +37,51 @@ impl Text {
         self.args.len() >= MOST_VALUES
     }
     fn conv(&mut self, letter: char, alt: bool, value: Expr) {
-        if !self.literal.is_empty() {
-            self.pieces.push(Piece::Text(std::mem::take(&mut self.literal).into()));
-        }
+        self.flush();
         let flags = FormatFlags { alt, ..FormatFlags::default() };
         let (width, precision) = (FormatNumber::None, FormatNumber::None);
         self.pieces.push(Piece::Conv { letter, flags, width, precision, size: 8 });
         self.args.push(value);
     }
-    fn into_expr(mut self) -> Expr {
+    fn add(&mut self, other: Text) {
+        for piece in other.pieces {
+            match piece {
+                Piece::Text(t) => self.say(t.as_str().unwrap_or("")),
+                conv => {
+                    self.flush();
+                    self.pieces.push(conv);
+                }
+            }
+        }
+        self.say(&other.literal);
+        self.args.extend(other.args);
+    }
+    fn flush(&mut self) {
         if !self.literal.is_empty() {
             self.pieces.push(Piece::Text(std::mem::take(&mut self.literal).into()));
         }
+    }
+    /// Does it read memory, so that it can fail?
+    fn may_fail(&self) -> bool {
+        fn reads(e: &Expr) -> bool {
+            let mut found = matches!(e.kind, ExprKind::Load { .. });
+            crate::types::walk::parts(e, &mut |p| found = found || reads(p));
+            found
+        }
+        self.args.iter().any(reads)
+    }
+    /// The text, `ERROR` in its place where a part cannot be read.
+    fn rescued(self) -> Expr {
+        let (span, fails) = (self.span, self.may_fail());
+        let text = self.into_expr();
+        if !fails {
+            return text;
+        }
+        let kind = ExprKind::Rescue { text: Box::new(text), instead: "ERROR".into() };
+        Expr { kind, ty: Ty::Str, span }
+    }
+    fn into_expr(mut self) -> Expr {
+        self.flush();
         let print = Print { to_string: true, pieces: self.pieces, args: self.args };
         Expr { kind: ExprKind::Print(Box::new(print)), ty: Ty::Str, span: self.span }
     }
@@ -64,7 +98,16 @@ pub fn list(named: &[(&str, Option<Value>)], depth: u8, span: Span) -> Expr {
         let done = match value {
             None => false,
             Some(v) if depth == 0 => plain(&mut text, v).is_ok(),
-            Some(v) => shown(&mut text, v, depth, true).is_ok(),
+            Some(v) => {
+                let mut own = Text::new(span);
+                let done = shown(&mut own, v, depth, true).is_ok();
+                match (done, own.may_fail()) {
+                    (false, _) => {}
+                    (_, true) => text.conv('s', false, own.rescued()),
+                    _ => text.add(own),
+                }
+                done
+            }
         };
         if !done {
             text.say("?");
@@ -89,7 +132,7 @@ pub fn numbers(named: &[(&str, Expr)], span: Span) -> Expr {
 pub fn one(value: &Value, depth: u8) -> Result<Expr, Diagnostic> {
     let mut text = Text::new(value.span);
     shown(&mut text, value, depth, true)?;
-    Ok(text.into_expr())
+    Ok(text.rescued())
 }
 
 fn plain(text: &mut Text, value: &Value) -> Result<(), Diagnostic> {
@@ -124,7 +167,7 @@ fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Dia
         CType::Pointer(to) => {
             let target = ctype::strip(value.src, to).map_err(type_trouble)?.1;
             match target {
-                CType::Int { is_char: true, .. } => quoted(text, value.read()?, MOST_BYTES),
+                CType::Int { is_char: true, .. } => quoted_anywhere(text, value.read()?),
                 CType::Record { .. } if top => shown(text, &value.deref(to)?, depth, false)?,
                 _ => {
                     let v = value.read()?;
@@ -142,11 +185,24 @@ fn shown(text: &mut Text, value: &Value, depth: u8, top: bool) -> Result<(), Dia
 }
 
 fn quoted(text: &mut Text, address: Expr, most: i64) {
+    text.conv('s', false, quoted_by(Helper::KstrQuoted, address, most));
+}
+
+/// Of a pointer: where it leads says whose memory it is. The kernel's is the upper half.
+fn quoted_anywhere(text: &mut Text, address: Expr) {
+    let span = address.span;
+    let (lhs, rhs) = (Box::new(address.clone()), Box::new(long(ExprKind::Number(0), span)));
+    let cond = Box::new(long(ExprKind::Binary { op: BinaryOp::Lt, lhs, rhs }, span));
+    let then = Box::new(quoted_by(Helper::KstrQuoted, address.clone(), MOST_BYTES));
+    let els = Box::new(quoted_by(Helper::UstrQuoted, address, MOST_BYTES));
+    text.conv('s', false, Expr { kind: ExprKind::Ternary { cond, then, els }, ty: Ty::Str, span });
+}
+
+fn quoted_by(helper: Helper, address: Expr, most: i64) -> Expr {
     let span = address.span;
     let most = long(ExprKind::Number(most), span);
     let args = vec![address, most.clone(), most];
-    let kind = ExprKind::Helper { helper: Helper::KstrQuoted, args };
-    text.conv('s', false, Expr { kind, ty: Ty::Str, span });
+    Expr { kind: ExprKind::Helper { helper, args }, ty: Ty::Str, span }
 }
 
 fn array(

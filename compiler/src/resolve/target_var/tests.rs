@@ -116,6 +116,7 @@ fn show(e: &Expr) -> String {
         ExprKind::ProbeArg { n, bits, signed } => format!("arg{n}:{}{bits}", if *signed { "s" } else { "u" }),
         ExprKind::ReturnValue { bits, signed } => format!("ret:{}{bits}", if *signed { "s" } else { "u" }),
         ExprKind::Register { n } => format!("reg{n}"),
+        ExprKind::EntryRegister { n } => format!("entry-reg{n}"),
         ExprKind::Load { addr, offset, size, signed, space } => {
             assert_eq!(*space, Space::Kernel);
             format!("{}{}[{}+{offset}]", if *signed { "s" } else { "u" }, size * 8, show(addr))
@@ -129,6 +130,10 @@ fn show(e: &Expr) -> String {
         }
         ExprKind::Store { addr, offset, size, value, .. } => {
             format!("[{}+{offset}]{} = {}", show(addr), size * 8, show(value))
+        }
+        ExprKind::Rescue { text, instead } => format!("{} or {instead}", show(text)),
+        ExprKind::Ternary { cond, then, els } => {
+            format!("{} ? {} : {}", show(cond), show(then), show(els))
         }
         ExprKind::Print(p) => {
             assert!(p.to_string);
@@ -373,18 +378,27 @@ fn structures_as_text_one_level_or_two() {
     let at = function(&k, "vfs_read", Variant::Call);
     assert_eq!(
         read(&k, &at, "$file$"),
-        "{.pos=%d<s64[arg0:u64+0]>, .dentry=%p<u64[arg0:u64+8]>, .inner={...}, .nums=[...]}"
+        "{.pos=%d<s64[arg0:u64+0]>, .dentry=%p<u64[arg0:u64+8]>, .inner={...}, .nums=[...]} or ERROR"
     );
     let nums = "[%d<s32[arg0:u64+32]>, ...]";
-    assert_eq!(read(&k, &at, "$file->nums$"), nums);
+    assert_eq!(read(&k, &at, "$file->nums$"), format!("{nums} or ERROR"));
     let inner = "{.flags=%d<s32[arg0:u64+16]>, .name=%s<KstrQuoted((arg0:u64 Add 20),8,8)>, \
                  .mode=%u<ubits(u8[arg0:u64+28],0,3)>, .type=%u<ubits(u8[arg0:u64+28],3,5)>}";
     assert_eq!(
         read(&k, &at, "$file$$"),
-        format!("{{.pos=%d<s64[arg0:u64+0]>, .dentry=%p<u64[arg0:u64+8]>, .inner={inner}, .nums={nums}}}")
+        format!("{{.pos=%d<s64[arg0:u64+0]>, .dentry=%p<u64[arg0:u64+8]>, .inner={inner}, .nums={nums}}} or ERROR")
     );
-    assert_eq!(read(&k, &at, "$buf$"), "%s<KstrQuoted(arg1:u64,64,64)>");
+    let either = "(arg1:u64 Lt 0) ? KstrQuoted(arg1:u64,64,64) : UstrQuoted(arg1:u64,64,64)";
+    assert_eq!(read(&k, &at, "$buf$"), format!("%s<{either}>"));
+    // what is in a register only can always be had
     assert_eq!(read(&k, &at, "$count$"), "%u<arg2:u64>");
+    assert_eq!(
+        read(&k, &at, "$$parms$"),
+        format!(
+            "file=%s<{} or ERROR> buf=%s<{either}> count=%u<arg2:u64> pos=%p<arg3:u64>",
+            read(&k, &at, "$file$").trim_end_matches(" or ERROR")
+        )
+    );
 }
 
 #[test]

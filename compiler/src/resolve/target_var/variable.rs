@@ -8,7 +8,7 @@
 
 use super::debug::DebugPlace;
 use super::params::{self, Location};
-use super::walk::{type_trouble, At, Value};
+use super::walk::{type_trouble, At, Value, STACK_POINTER};
 use super::{long, pretty, Found, KernelTarget};
 use crate::diag::{Diagnostic, Span};
 use crate::resolve::target_api::{Access, ListedVariable, PlaceContext, TargetPlace};
@@ -19,9 +19,6 @@ use crate::target::dwarf::scope::VariableKind;
 use crate::target::syscalls::{ArgKind, Syscall};
 use crate::target::tracepoints;
 use crate::types::hir::{Expr, ExprKind, Space, Ty};
-
-/// DWARF number of the stack pointer on x86_64.
-const STACK_POINTER: u8 = 7;
 
 impl KernelTarget {
     pub(super) fn make_variable(

@@ -363,6 +363,9 @@ impl<'a> Value<'a> {
 /// DWARF numbers of the argument registers, in the order of the arguments (psABI x86-64, fig. 3.36).
 pub const ARGUMENTS: [u8; 6] = [5, 4, 1, 2, 8, 9];
 
+/// DWARF number of the stack pointer.
+pub const STACK_POINTER: u8 = 7;
+
 /// The register (DWARF number) that an expression reads, if it is nothing else.
 fn register_of(e: &Expr) -> Option<u8> {
     match &e.kind {

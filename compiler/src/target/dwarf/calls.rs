@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// DWARF number of the stack pointer on x86_64.
 const STACK_POINTER: u8 = 7;
 /// Levels of callees; more are not asked for in earnest.
-const MAX_DEPTH: u32 = 16;
+pub const MAX_DEPTH: u32 = 16;
 
 /// One way by which a place is reached: return addresses, from the last call outwards, each with
 /// its distance from the stack pointer at the place, and what it can be.

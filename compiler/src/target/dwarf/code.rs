@@ -308,6 +308,13 @@ impl Debuginfo {
         }
     }
 
+    /// A function with code of its own, at its first instruction.
+    pub fn entry_of(&self, function: Die) -> Result<Option<Instance>> {
+        let unit = self.unit_of(function)?;
+        let entry = unit.code().subs.iter().find(|s| s.die == function).and_then(|s| s.entry);
+        entry.map(|pc| self.instance(function, pc, false)).transpose()
+    }
+
     /// Labels that match, in the functions given.
     pub fn labels(&self, functions: &[Instance], pattern: &str) -> Result<Vec<Instance>> {
         let mut out = Vec::new();

@@ -15,7 +15,7 @@ use crate::target::glob;
 use std::collections::HashMap;
 
 /// Changes with the form and with what is put in.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 16;
 
 /// The table.
@@ -259,12 +259,14 @@ impl Debuginfo {
         let total = self.starts.last().copied().unwrap_or(0) + 1;
         let share = total.div_ceil(threads as u64).max(1 << 20);
         let parts: Vec<&[u64]> = self.starts.chunk_by(|a, b| a / share == b / share).collect();
-        let main = &*self.main;
+        let (main, types) = (&*self.main, &self.types);
         let one = |starts: &[u64]| -> (Found, Vec<u64>) {
             let (mut found, mut split) = (Found::new(), Vec::new());
             for at in starts {
                 let offset = gimli::DebugInfoOffset(*at as usize);
-                let Ok(header) = main.debug_info.header_from_offset(offset) else { continue };
+                let known = types.get(at).map(|h| Ok(*h));
+                let header = known.unwrap_or_else(|| main.debug_info.header_from_offset(offset));
+                let Ok(header) = header else { continue };
                 let Ok(unit) = main.unit(header) else { continue };
                 if matches!(unit.dwo_name(), Ok(Some(_))) {
                     split.push(*at);

@@ -12,6 +12,7 @@ use object::read::elf::ElfFile64;
 use object::{Object, ObjectSection, ObjectSymbol, RelocationKind, RelocationTarget, SectionFlags};
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,9 @@ pub(super) struct Elf {
     pub path: PathBuf,
     pub build_id: Option<Vec<u8>>,
     pub loaded: Vec<Loaded>,
+    /// Debug sections of a relocatable file of which there are several with one name (a section for
+    /// each type unit): where each begins when they stand one behind the other.
+    parts: HashMap<object::SectionIndex, u64>,
     symbols: OnceCell<Vec<ElfSymbol>>,
     /// Sections that had to be made: decompressed, relocated. Never changed once they are here.
     made: keep::Made,
@@ -85,6 +89,11 @@ fn extend(bytes: &[u8]) -> &'static [u8] {
     unsafe { std::mem::transmute::<&[u8], &'static [u8]>(bytes) }
 }
 
+/// The size of a section when it is decompressed.
+fn part_size(s: &object::read::elf::ElfSection64<'static, '_>) -> u64 {
+    s.compressed_file_range().map_or(s.size(), |r| r.uncompressed_size)
+}
+
 impl Elf {
     pub fn open(path: &Path) -> Result<Self, DwarfError> {
         let io = |source| DwarfError::Io { path: path.to_owned(), source };
@@ -99,7 +108,15 @@ impl Elf {
         let mut loaded: Vec<Loaded> = Vec::new();
         // far from 0, so that no offset is taken for an address
         let mut next = 0x1_0000u64;
+        let mut parts = HashMap::new();
+        let mut lengths: HashMap<&[u8], u64> = HashMap::new();
         for s in object.sections() {
+            let name = s.name_bytes().map_err(elf)?;
+            if relocatable && name.starts_with(b".debug_") {
+                let at = lengths.entry(name).or_default();
+                parts.insert(s.index(), *at);
+                *at = at.saturating_add(part_size(&s));
+            }
             let SectionFlags::Elf { sh_flags } = s.flags() else { continue };
             if sh_flags & u64::from(object::elf::SHF_ALLOC) == 0 {
                 continue;
@@ -119,6 +136,7 @@ impl Elf {
             path,
             build_id,
             loaded,
+            parts,
             symbols: OnceCell::new(),
             made: keep::Made::default(),
             object,
@@ -139,16 +157,39 @@ impl Elf {
         if !self.relocatable() {
             return 0;
         }
+        if let Some(at) = section.and_then(|i| self.parts.get(&i)) {
+            return *at;
+        }
         let Some(s) = section.and_then(|i| self.object.section_by_index(i).ok()) else { return 0 };
         let name = s.name_bytes().unwrap_or_default();
         self.loaded.iter().find(|l| l.name.as_bytes() == name).map_or(0, |l| l.address)
     }
 
-    /// A debug section; empty where there is none.
+    /// A debug section; empty where there is none. Several of one name stand one behind the other.
     pub fn section(&self, id: SectionId, dwo: bool) -> Result<Reader, DwarfError> {
-        let name = if dwo { id.dwo_name() } else { Some(id.name()) };
         let empty = EndianSlice::new(&[], LittleEndian);
-        let Some(section) = name.and_then(|n| self.object.section_by_name(n)) else { return Ok(empty) };
+        let Some(name) = (if dwo { id.dwo_name() } else { Some(id.name()) }) else { return Ok(empty) };
+        let named = |s: &object::read::elf::ElfSection64<'static, '_>| s.name().is_ok_and(|n| n == name);
+        let several = self.relocatable() && self.object.sections().filter(named).nth(1).is_some();
+        if !several {
+            let Some(section) = self.object.section_by_name(name) else { return Ok(empty) };
+            return match self.content(&section)? {
+                Cow::Borrowed(b) => Ok(EndianSlice::new(b, LittleEndian)),
+                Cow::Owned(v) => Ok(EndianSlice::new(extend(self.made.keep(v)), LittleEndian)),
+            };
+        }
+        let mut all = Vec::new();
+        for s in self.object.sections().filter(named) {
+            all.extend_from_slice(&self.content(&s)?);
+        }
+        Ok(EndianSlice::new(extend(self.made.keep(all)), LittleEndian))
+    }
+
+    /// The bytes of a section, decompressed and relocated.
+    fn content(
+        &self,
+        section: &object::read::elf::ElfSection64<'static, '_>,
+    ) -> Result<Cow<'static, [u8]>, DwarfError> {
         let elf = |e: object::read::Error| DwarfError::Elf { path: self.path.clone(), why: e.to_string() };
         let mut data: Cow<'static, [u8]> = section.uncompressed_data().map_err(elf)?;
         if self.relocatable() {
@@ -160,11 +201,7 @@ impl Elf {
                 }
             }
         }
-        let bytes = match data {
-            Cow::Borrowed(b) => b,
-            Cow::Owned(v) => extend(self.made.keep(v)),
-        };
-        Ok(EndianSlice::new(bytes, LittleEndian))
+        Ok(data)
     }
 
     /// One relocation of a debug section: the sum of symbol and addend, in 4 or 8 bytes. Other

@@ -155,6 +155,11 @@ fn unsupported<T>(what: &str) -> Result<T> {
 }
 
 impl Debuginfo {
+    /// The canonical frame address at an instruction: the stack pointer before the function was called.
+    pub fn frame_address(&self, pc: u64) -> Result<Option<Formula>> {
+        self.frames.cfa(pc)
+    }
+
     /// Where a variable or parameter is at a place.
     pub fn location(&self, variable: Die, at: At) -> Result<Location> {
         let mut die = variable;

@@ -1,7 +1,7 @@
 //! Debuginfo: what the compiler wrote about functions, variables and lines.
 //!
 //! In: an ELF file with DWARF 4 or 5 (sections compressed or not, split or
-//! not). Out: functions and where they begin, instances that were inlined,
+//! not, types in units of their own or not). Out: functions and where they begin, instances that were inlined,
 //! labels, lines, variables with the expressions that find them, types.
 //! Lazy: an address leads through `.debug_aranges` to one unit, and only that
 //! unit is read; what takes a look at all units goes through the [`index`],
@@ -81,6 +81,8 @@ pub struct Anchor<'a> {
 
 /// Types that are units of their own (`-fdebug-types-section`), by their signature.
 type Signatures = Rc<HashMap<u64, Die>>;
+/// Units of `.debug_types`, by where they begin.
+type TypeUnits = HashMap<u64, gimli::UnitHeader<Reader>>;
 type Skeleton = (Arc<gimli::Dwarf<Reader>>, gimli::Unit<Reader>);
 
 /// One compilation unit, its split part in the place of its skeleton.
@@ -108,8 +110,10 @@ impl std::fmt::Debug for Unit {
 pub struct Debuginfo {
     main: Arc<gimli::Dwarf<Reader>>,
     frames: location::Frames,
-    /// Where the units of the main file begin, in order.
+    /// Where the units of the main file begin, in order; those of `.debug_types` (DWARF 4) are
+    /// counted on from the end of `.debug_info`.
     starts: Vec<u64>,
+    types: TypeUnits,
     signatures: Signatures,
     /// By start and file.
     units: RefCell<HashMap<Die, Rc<Unit>>>,
@@ -229,10 +233,23 @@ impl Debuginfo {
                 signatures.insert(type_signature.0, Die(at.0 as u64 + type_offset.0 as u64));
             }
         }
+        let behind = gimli::Section::reader(&main.debug_info).len() as u64;
+        let mut types = TypeUnits::new();
+        let mut headers = main.type_units();
+        while let Some(h) = headers.next()? {
+            let Some(at) = h.offset().as_debug_types_offset() else { continue };
+            let at = behind + at.0 as u64;
+            if let gimli::UnitType::Type { type_signature, type_offset } = h.type_() {
+                signatures.insert(type_signature.0, Die(at + type_offset.0 as u64));
+            }
+            starts.push(at);
+            types.insert(at, h);
+        }
         Ok(Self {
             main: Arc::new(main),
             frames,
             starts,
+            types,
             signatures: Rc::new(signatures),
             units: RefCell::default(),
             ranges: OnceCell::new(),
@@ -278,13 +295,20 @@ impl Debuginfo {
         }
     }
 
+    /// The header of a unit that begins there in the main file.
+    fn header(&self, at: u64) -> Result<gimli::UnitHeader<Reader>> {
+        match self.types.get(&at) {
+            Some(h) => Ok(*h),
+            None => Ok(self.main.debug_info.header_from_offset(gimli::DebugInfoOffset(at as usize))?),
+        }
+    }
+
     /// The unit that begins there in the main file; its split part, where it has one.
     fn unit(&self, at: Die) -> Result<Rc<Unit>> {
         if let Some(u) = self.units.borrow().get(&at) {
             return Ok(u.clone());
         }
-        let header = self.main.debug_info.header_from_offset(gimli::DebugInfoOffset(at.0 as usize))?;
-        let unit = self.main.unit(header)?;
+        let unit = self.main.unit(self.header(at.0)?)?;
         let whole = match unit.dwo_name()? {
             Some(name) => self.split_unit(unit, at, name)?,
             None => Unit {
@@ -415,8 +439,10 @@ impl Debuginfo {
             }
         }
         for at in self.starts.iter().filter(|at| !named.contains(at)) {
-            let offset = gimli::DebugInfoOffset(*at as usize);
-            let Ok(header) = self.main.debug_info.header_from_offset(offset) else { continue };
+            let Ok(header) = self.header(*at) else { continue };
+            if matches!(header.type_(), gimli::UnitType::Type { .. }) {
+                continue;
+            }
             let Ok(unit) = self.main.unit(header) else { continue };
             let Ok(mut ranges) = self.main.unit_ranges(&unit) else { continue };
             while let Ok(Some(r)) = ranges.next() {
@@ -459,7 +485,8 @@ impl Debuginfo {
 
     /// The type that an entry has; `void` where it has none.
     fn type_of(&self, die: Die) -> Result<super::ctype::TypeRef> {
-        let ty = self.attribute(die, gimli::DW_AT_type)?.and_then(|(u, v)| u.reference(&v));
+        let ty = self.attribute(die, gimli::DW_AT_type)?;
+        let ty = ty.and_then(|(u, v)| Some(u.in_full(u.reference(&v)?)));
         Ok(super::ctype::TypeRef(ty.map_or(0, |d| d.0)))
     }
 

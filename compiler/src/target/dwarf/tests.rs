@@ -66,13 +66,16 @@ fn open(flags: &[&str]) -> (Dir, Rc<Debuginfo>) {
 }
 
 /// Every form that the sections come in.
-const FORMS: [&[&str]; 6] = [
+const FORMS: [&[&str]; 9] = [
     &["-O2", "-gdwarf-4"],
     &["-O2", "-gdwarf-5"],
     &["-O2", "-gdwarf-5", "-gz"],
     &["-O2", "-gdwarf-5", "-gsplit-dwarf"],
     &["-O2", "-gdwarf-4", "-gsplit-dwarf"],
     &["-O2", "-gdwarf-5", "-gdwarf64"],
+    &["-O2", "-gdwarf-4", "-fdebug-types-section"],
+    &["-O2", "-gdwarf-4", "-fdebug-types-section", "-gz"],
+    &["-O2", "-gdwarf-5", "-fdebug-types-section"],
 ];
 
 fn one(info: &Debuginfo, name: &str) -> Instance {

@@ -116,7 +116,14 @@ impl Unit {
 
     fn type_ref(&self, e: &Entry) -> Result<TypeRef, TypeError> {
         let v = e.attr_value(gimli::DW_AT_type)?;
-        Ok(TypeRef(v.and_then(|v| self.reference(&v)).map_or(0, |d| d.0)))
+        Ok(TypeRef(v.and_then(|v| self.reference(&v)).map_or(0, |d| self.in_full(d).0)))
+    }
+
+    /// The type itself, where an entry of this unit only stands for one that is a unit of its own.
+    pub(super) fn in_full(&self, die: Die) -> Die {
+        let entry = self.entry(die).ok();
+        let signature = entry.and_then(|e| e.attr_value(gimli::DW_AT_signature).ok().flatten());
+        signature.and_then(|v| self.reference(&v)).unwrap_or(die)
     }
 
     fn name_in(&self, e: &Entry) -> Result<&'static str, TypeError> {
