@@ -93,6 +93,8 @@ pub struct Compilation {
     pub target: KernelTarget,
     /// Result of pass 2.
     pub program: Option<Program>,
+    /// A condition of the preprocessor looked at the kernel.
+    asks_kernel: bool,
     /// Result of pass 3.
     pub image: Option<Image>,
 }
@@ -142,6 +144,7 @@ impl Compilation {
             library_files: 0,
             target,
             program: None,
+            asks_kernel: false,
             image: None,
         }
     }
@@ -175,7 +178,9 @@ impl Compilation {
     /// Pass 2: names, probe points and types. Takes the scripts.
     pub fn analyze(&mut self) -> Result<(), Failed> {
         let name = self.options.name.clone().unwrap_or_else(|| "stpvm".to_string());
-        self.program = self.with_world(|world| types::analyze(world, name));
+        let (program, asks_kernel) =
+            self.with_world(|world| (types::analyze(world, name), world.asks_kernel()));
+        (self.program, self.asks_kernel) = (program, asks_kernel);
         self.checked(2)
     }
 
@@ -228,6 +233,11 @@ impl Compilation {
     pub fn translate(&mut self) -> Result<(), Failed> {
         let program = self.program.as_ref().ok_or(Failed { pass: 3 })?;
         self.image = lower::lower(program, &self.sources, &mut self.diagnostics);
+        if let Some(image) = &mut self.image {
+            if self.asks_kernel || self.target.was_asked() || image.holds_places() {
+                image.target = self.target.kernel().identity();
+            }
+        }
         self.checked(3)?;
         self.image.is_some().then_some(()).ok_or(Failed { pass: 3 })
     }

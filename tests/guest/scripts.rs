@@ -163,6 +163,16 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "1\n1 1\n1 1\n"),
         ),
         Check::new(
+            "an image that holds another kernel's types is refused",
+            "vars='probe kernel.function(\"vfs_read\") { printf(\"some %d\\n\", $count > 0); exit() }'\n\
+             names='probe kernel.function(\"vfs_read\") { println(\"hit\"); exit() }'\n\
+             other() { STPVM_BTF=/sys/kernel/btf/vmlinux STPVM_KALLSYMS=/proc/kallsyms stap -r 6.0.0-other \"$@\"; }\n\
+             stap -p4 -m own -e \"$vars\" && other -p4 -m vars -e \"$vars\" && other -p4 -m names -e \"$names\"\n\
+             staprun own.stpbc -c 'load_files 9' | grep -m 1 some; staprun names.stpbc -c 'load_files 9' | grep -m 1 hit\n\
+             staprun vars.stpbc 2>err; echo $? $(grep -c 'another kernel (6.0.0-other)' err); cat err >&2; idle",
+            |o| prints(o, "own.stpbc\nvars.stpbc\nnames.stpbc\nsome 1\nhit\n1 1\n"),
+        ),
+        Check::new(
             "timers fire as often as they say",
             "stap -e 'global n, m probe timer.ms(100) { n++ } probe timer.profile { m++ }\n\
              probe timer.s(2) { printf(\"ticks %d\\nprofile %d\\n\", n, m > 50); exit() }'",

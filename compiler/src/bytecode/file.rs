@@ -14,12 +14,12 @@
 //! memory than a small multiple of the file.
 
 use super::image::Image;
+use crate::target::kernel::ID_MAX;
 use stp_vm::isa::ISA_HASH;
 
 const MAGIC: &[u8; 8] = b"\x7fstpbc\r\n";
 const VERSION: u32 = 2;
 const HEADER: usize = 64;
-const ID_MAX: usize = 31;
 /// Most bytes of a body, and most memory that reading one may ask for.
 const BODY_MAX: usize = 64 << 20;
 

@@ -15,7 +15,8 @@ pub const EXHAUSTED: &str = "all functions exhausted";
 pub struct Image {
     /// Of the session and its files.
     pub name: String,
-    /// Build-id of the kernel that it was compiled for, at most 31 bytes; empty where it fits any.
+    /// [Identity](crate::target::kernel::Kernel::identity) of the kernel that it was compiled for;
+    /// empty where it fits any.
     #[serde(skip)]
     pub target: Vec<u8>,
     /// `CAP_*` that it needs.
@@ -355,6 +356,18 @@ impl Image {
     /// An image with the empty string in its place and nothing else.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), strings: vec![Bytes::default()], ..Self::default() }
+    }
+
+    /// Does it hold a distance from a symbol, or an address? Those are of one kernel; names are not.
+    pub fn holds_places(&self) -> bool {
+        let probe = |at: &Place| match at {
+            Place::Function { offset, absolute, .. } => *offset != 0 || absolute.is_some(),
+            Place::Return { offset, .. } => *offset != 0,
+            Place::Data { symbol, .. } => symbol.is_none(),
+            _ => false,
+        };
+        self.probes.iter().any(|p| probe(&p.at))
+            || self.constants.iter().any(|c| matches!(c, Constant::Address(a) if a.offset != 0))
     }
 
     /// The function that holds an instruction of the flat image, and its number there.

@@ -1,7 +1,7 @@
 //! `foreach` over arrays and over the buckets of histograms.
 
 use super::assigns_local;
-use super::fun::{Fun, LoopLabels, Walk};
+use super::fun::{Fun, LoopLabels, Walk, SLOTS_MAX};
 use super::ir::Ins;
 use super::maps::slice_mask;
 use super::stats::agg_field;
@@ -77,10 +77,11 @@ impl Fun<'_, '_> {
         self.walks.iter().rev().find(same).map(|w| w.it)
     }
 
-    /// `bucket` gets the number of each bucket.
+    /// `bucket` gets the number of each bucket, `value` its count in the statistics as they were
+    /// at the beginning: those stay in their slot through the loop.
     pub fn foreach_bucket(
         &mut self,
-        bucket: LocalId,
+        (bucket, value): (LocalId, Option<LocalId>),
         stat: &StatRef,
         limit: Option<&Expr>,
         sort: Option<Sort>,
@@ -111,7 +112,18 @@ impl Fun<'_, '_> {
         } else {
             self.op(Op::Mov, v, i, 0);
         }
+        let agg_base = self.agg_base;
+        if let Some(l) = value {
+            let count = self.local(l).0;
+            self.op(Op::Agbkt, count, u32::from(slot), v);
+            self.agg_base = slot + 1;
+            if self.agg_base >= SLOTS_MAX {
+                self.cx.error("nested-too-deep", "loops through histograms are nested too deep".into(), span);
+                self.agg_base = agg_base;
+            }
+        }
         let charge = self.turn(body, LoopLabels { brk: end, cont });
+        self.agg_base = agg_base;
         self.bind(cont);
         self.op_imm(Op::Addi, i, i, 1);
         self.emit(Ins { c: charge, ..Ins::jump(Op::Looplt, i, stop, top) });

@@ -410,7 +410,9 @@ fn assigns_local(list: &[Stmt], l: hir::LocalId) -> bool {
         StmtKind::Block(b) => assigns_local(b, l),
         StmtKind::If { then, els, .. } => assigns_local(then, l) || assigns_local(els, l),
         StmtKind::Loop { body, .. } => assigns_local(body, l),
-        StmtKind::ForeachBucket { bucket, body, .. } => *bucket == l || assigns_local(body, l),
+        StmtKind::ForeachBucket { bucket, value, body, .. } => {
+            *bucket == l || *value == Some(l) || assigns_local(body, l)
+        }
         StmtKind::Foreach(f) => {
             f.keys.contains(&Some(l))
                 || f.value == Some(hir::ForeachValue::Local(l))

@@ -79,8 +79,8 @@ impl Fun<'_, '_> {
                 self.any_loop(init.as_ref(), cond.as_ref(), step.as_ref(), body, *test_last);
             }
             StmtKind::Foreach(f) => self.foreach(f, s.span),
-            StmtKind::ForeachBucket { bucket, stat, limit, sort, body } => {
-                self.foreach_bucket(*bucket, stat, limit.as_ref(), *sort, body, s.span);
+            StmtKind::ForeachBucket { bucket, value, stat, limit, sort, body } => {
+                self.foreach_bucket((*bucket, *value), stat, limit.as_ref(), *sort, body, s.span);
             }
             StmtKind::Break => {
                 if let Some(LoopLabels { brk, .. }) = self.loops.last().copied() {

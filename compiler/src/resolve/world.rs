@@ -123,6 +123,11 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Does anything that is used depend on which kernel it is by a `%( … %)`?
+    pub fn asks_kernel(&self) -> bool {
+        self.units.iter().zip(&self.used).any(|(u, used)| *used && u.script.asks_kernel)
+    }
+
     /// Parses a library file on first use.
     pub fn load(&mut self, file: usize) -> Option<UnitId> {
         if let Some(unit) = self.loaded.get(&file) {

@@ -17,6 +17,8 @@ pub struct Script {
     pub embedded: Vec<Span>,
     /// Which arguments of the script (`$1` first) the text refers to.
     pub used_args: Vec<bool>,
+    /// A `%( … %)` looked at the release or the configuration of the kernel.
+    pub asks_kernel: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

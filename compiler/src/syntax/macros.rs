@@ -76,6 +76,8 @@ pub struct Macros<'a> {
     pub skipping: bool,
     /// `.stpm`: definitions in a branch that is skipped don't count.
     pub library: bool,
+    /// Set by the layer above where a condition looks at the kernel.
+    pub asks_kernel: bool,
     stack: Vec<Frame>,
     /// Tokens put back.
     back: Vec<Token>,
@@ -100,6 +102,7 @@ impl<'a> Macros<'a> {
             local: HashMap::new(),
             skipping: false,
             library: false,
+            asks_kernel: false,
             stack: vec![bottom],
             back: Vec::new(),
             served: 0,

@@ -42,7 +42,7 @@ use token::Token;
 /// Parses one text. What is wrong goes to `diags`; what could be read comes back all the same.
 pub fn parse(map: &mut SourceMap, file: FileId, cx: &ParseContext<'_>, diags: &mut Diagnostics) -> Script {
     let before = diags.errors();
-    let (tokens, used_args) = tokens(map, file, cx, diags);
+    let (tokens, used_args, asks_kernel) = tokens(map, file, cx, diags);
     let clean = diags.errors() == before;
     if tokens.len() == 1 && clean && cx.user {
         let f = map.get(file);
@@ -66,6 +66,7 @@ pub fn parse(map: &mut SourceMap, file: FileId, cx: &ParseContext<'_>, diags: &m
     let errors = shared.errors.into_inner();
     diags.list.extend(errors.into_iter().filter(|_| clean));
     script.used_args = used_args;
+    script.asks_kernel = asks_kernel;
     script
 }
 
@@ -88,13 +89,14 @@ pub fn parse_macros(
     table.defs.extend(macros.local);
 }
 
-/// Tokens of a file, macros expanded and conditions decided; and the arguments that it refers to.
+/// Tokens of a file, macros expanded and conditions decided; the arguments that it refers to; did
+/// a condition look at the kernel?
 fn tokens(
     map: &mut SourceMap,
     file: FileId,
     cx: &ParseContext<'_>,
     diags: &mut Diagnostics,
-) -> (Vec<Token>, Vec<bool>) {
+) -> (Vec<Token>, Vec<bool>, bool) {
     let text = map.get(file).text.clone();
     let lexed = lexer::lex(file, &text, cx.user);
     if let Some(open) = lexed.open_comment {
@@ -104,7 +106,7 @@ fn tokens(
     let mut macros = Macros::new(map, file, lexed.tokens, cx, diags);
     let tokens = preprocess::run(&mut macros);
     let used = macros.used_args().to_vec();
-    (tokens, used)
+    (tokens, used, macros.asks_kernel)
 }
 
 /// SystemTap's warning for every argument that no user script refers to.

@@ -157,6 +157,8 @@ fn compare(m: &mut Macros<'_>, open: Token, left: Token, op: Token, right: Token
     }
     let cx = m.cx;
     let word = m.text(left).to_string();
+    m.asks_kernel |= matches!(left.kind, Tok::Ident)
+        && (matches!(word.as_str(), "kernel_v" | "kernel_vr") || word.starts_with("CONFIG_"));
     match (left.kind, word.as_str()) {
         (Tok::Ident, "kernel_v" | "kernel_vr" | "systemtap_v") => {
             let value = match word.as_str() {

@@ -124,7 +124,8 @@ pub fn module_name(module: &str) -> String {
     file.split(".ko").next().unwrap_or(file).replace(['-', ','], "_")
 }
 
-fn file_build_id(path: &Path) -> Option<Vec<u8>> {
+/// Build id that an ELF file has.
+pub(super) fn file_build_id(path: &Path) -> Option<Vec<u8>> {
     use object::Object;
     let bytes = fs::read(path).ok()?;
     let elf = object::File::parse(&*bytes).ok()?;

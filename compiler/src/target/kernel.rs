@@ -5,6 +5,7 @@
 //! and for the loader. Everything is read when it is first asked for.
 
 use super::btf::{Btf, BtfError};
+use super::debugfiles::file_build_id;
 use object::{Object, ObjectSection};
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -17,6 +18,9 @@ use std::sync::Arc;
 pub const BTF_ENV: &str = "STPVM_BTF";
 /// Names a file in the format of `/proc/kallsyms` to use instead of it.
 pub const KALLSYMS_ENV: &str = "STPVM_KALLSYMS";
+
+/// Most bytes of an identity.
+pub const ID_MAX: usize = 31;
 
 /// One kernel.
 #[derive(Debug)]
@@ -85,6 +89,32 @@ impl Kernel {
         note_build_id(&fs::read("/sys/kernel/notes").ok()?)
     }
 
+    /// What tells it from all others, at most [`ID_MAX`] bytes: its build id, or the release where
+    /// nobody knows that.
+    pub fn identity(&self) -> Vec<u8> {
+        let of_file = || self.vmlinux().iter().find_map(|path| file_build_id(path));
+        let mut id = self.build_id().or_else(of_file).unwrap_or_else(|| self.release.clone().into_bytes());
+        id.truncate(ID_MAX);
+        id
+    }
+
+    /// Is it the kernel of that [`identity`](Self::identity)?
+    pub fn is(&self, identity: &[u8]) -> bool {
+        let release = self.release.as_bytes();
+        identity == self.identity() || identity == &release[..release.len().min(ID_MAX)]
+    }
+
+    /// Where an uncompressed image of it may lie.
+    fn vmlinux(&self) -> [PathBuf; 4] {
+        [
+            format!("/usr/lib/debug/boot/vmlinux-{}", self.release),
+            format!("/usr/lib/debug/lib/modules/{}/vmlinux", self.release),
+            format!("/boot/vmlinux-{}", self.release),
+            format!("/lib/modules/{}/build/vmlinux", self.release),
+        ]
+        .map(|name| self.path(&name))
+    }
+
     /// Its BTF. The message says what was tried.
     pub fn btf(&self) -> Result<Arc<Btf>, String> {
         self.btf.get_or_init(|| self.open_btf().map(Arc::new)).clone()
@@ -100,13 +130,7 @@ impl Kernel {
             });
         }
         let mut tried = Vec::new();
-        for name in [
-            format!("/usr/lib/debug/boot/vmlinux-{}", self.release),
-            format!("/usr/lib/debug/lib/modules/{}/vmlinux", self.release),
-            format!("/boot/vmlinux-{}", self.release),
-            format!("/lib/modules/{}/build/vmlinux", self.release),
-        ] {
-            let path = self.path(&name);
+        for path in self.vmlinux() {
             match btf_of_elf(&path) {
                 Ok(b) => return Ok(b),
                 Err(e) => tried.push(e.to_string()),

@@ -122,17 +122,17 @@ impl Binder<'_, '_> {
         let (bucket, copy) = self.loop_variable(k, scope);
         let sort = *sort;
         let mut body: Vec<Stmt> = copy.into_iter().collect();
+        let mut value = None;
         if let Some((v, _)) = &f.value {
-            // What is counted in the bucket, looked at in each turn.
-            let (value, copy) = self.loop_variable(v, scope);
-            let index = Box::new(untyped(ExprKind::Local(bucket), k.span));
-            let count = Box::new(untyped(ExprKind::Bucket { stat: stat.clone(), index }, f.array.span));
-            let set = ExprKind::Assign { op: None, target: LValue::Local(value), value: count };
-            body.push(stmt(StmtKind::Expr(untyped(set, v.span)), v.span));
+            let (local, copy) = self.loop_variable(v, scope);
+            value = Some(local);
             body.extend(copy);
         }
+        let walked = scope.walked.len();
+        scope.walked.extend(array_of(&stat));
         body.extend(self.in_loop(&f.body, scope));
-        vec![stmt(StmtKind::ForeachBucket { bucket, stat, limit, sort, body }, span)]
+        scope.walked.truncate(walked);
+        vec![stmt(StmtKind::ForeachBucket { bucket, value, stat, limit, sort, body }, span)]
     }
 
     /// A loop that takes the buckets in the order of what they hold: the counts are copied into an
@@ -147,13 +147,19 @@ impl Binder<'_, '_> {
         scope: &mut Scope,
     ) -> Vec<Stmt> {
         let array = self.bucket_counts(&stat, span, scope);
-        let n = self.temporary("__bucket", span, scope);
-        let number = || untyped(ExprKind::Local(n), span);
-        let count = ExprKind::Bucket { stat: stat.clone(), index: Box::new(number()) };
-        let target = LValue::Element { array, keys: vec![number()] };
-        let value = Box::new(untyped(count, f.array.span));
+        let (n, count) = (self.temporary("__bucket", span, scope), self.temporary("__count", span, scope));
+        let target = LValue::Element { array, keys: vec![untyped(ExprKind::Local(n), span)] };
+        let value = Box::new(untyped(ExprKind::Local(count), f.array.span));
         let set = stmt(StmtKind::Expr(untyped(ExprKind::Assign { op: None, target, value }, span)), span);
-        let fill = StmtKind::ForeachBucket { bucket: n, stat, limit: None, sort: None, body: vec![set] };
+        let of_stat = array_of(&stat);
+        let fill = StmtKind::ForeachBucket {
+            bucket: n,
+            value: Some(count),
+            stat,
+            limit: None,
+            sort: None,
+            body: vec![set],
+        };
 
         let (bucket, copy) = self.loop_variable(&f.keys[0].0, scope);
         let mut body: Vec<Stmt> = copy.into_iter().collect();
@@ -163,9 +169,10 @@ impl Binder<'_, '_> {
             body.extend(copy);
             value = Some(ForeachValue::Local(local));
         }
-        scope.walked.push(array);
+        let walked = scope.walked.len();
+        scope.walked.extend(of_stat);
         body.extend(self.in_loop(&f.body, scope));
-        scope.walked.pop();
+        scope.walked.truncate(walked);
         let (keys, slice) = (vec![Some(bucket)], vec![None]);
         let sort = Some((SortBy::Value, sort));
         let walk = StmtKind::Foreach(Box::new(Foreach { array, keys, value, slice, sort, limit, body }));
@@ -194,5 +201,14 @@ impl Binder<'_, '_> {
             value,
             needs: StatNeeds::default(),
         })
+    }
+}
+
+/// The array in which the statistics are, if they are in one: it stays as it is in a loop through
+/// their histogram.
+fn array_of(stat: &StatRef) -> Option<GlobalId> {
+    match stat {
+        StatRef::Scalar(_) => None,
+        StatRef::Element { array, .. } | StatRef::Current { array, .. } => Some(*array),
     }
 }

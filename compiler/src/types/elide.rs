@@ -62,8 +62,8 @@ impl Uses {
                             self.locals_written.insert(l);
                         }
                     }
-                    StmtKind::ForeachBucket { bucket, stat, .. } => {
-                        self.locals_written.insert(*bucket);
+                    StmtKind::ForeachBucket { bucket, value, stat, .. } => {
+                        self.locals_written.extend([*bucket].iter().chain(value));
                         self.stat(stat);
                     }
                     StmtKind::DeleteLocal(l) => {

@@ -398,8 +398,12 @@ impl<'b, 'f, 'w> Body<'b, 'f, 'w> {
         }
         match &mut s.kind {
             StmtKind::Foreach(f) => self.foreach(f),
-            StmtKind::ForeachBucket { bucket, stat, .. } => {
+            StmtKind::ForeachBucket { bucket, value, stat, .. } => {
                 self.local(bucket);
+                *value = value.filter(|v| self.uses.locals_read.contains(v));
+                if let Some(v) = value {
+                    self.local(v);
+                }
                 self.stat(stat);
             }
             StmtKind::DeleteGlobal(g) | StmtKind::DeleteElement { array: g, .. } => self.global(g),

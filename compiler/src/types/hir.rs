@@ -229,9 +229,11 @@ pub enum StmtKind {
         test_last: bool,
     },
     Foreach(Box<Foreach>),
-    /// `foreach (b in @hist_log(x))`: `bucket` gets the lowest value of each.
+    /// `foreach (n = b in @hist_log(x))`: `bucket` gets the number of each, `value` what it held
+    /// when the loop began.
     ForeachBucket {
         bucket: LocalId,
+        value: Option<LocalId>,
         stat: StatRef,
         limit: Option<Expr>,
         sort: Option<Sort>,

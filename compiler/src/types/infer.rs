@@ -470,10 +470,12 @@ impl Body<'_, '_, '_> {
                 }
                 self.block(&f.body);
             }
-            StmtKind::ForeachBucket { bucket, stat, limit, body, .. } => {
+            StmtKind::ForeachBucket { bucket, value, stat, limit, body, .. } => {
                 self.stat(stat, s.span);
-                let (tv, at) = (self.locals[bucket.0 as usize].tv, self.locals[bucket.0 as usize].span);
-                self.settle(tv, Type::Long, at);
+                for l in [*bucket].iter().chain(value) {
+                    let (tv, at) = (self.locals[l.0 as usize].tv, self.locals[l.0 as usize].span);
+                    self.settle(tv, Type::Long, at);
+                }
                 if let Some(e) = limit {
                     self.want(e, Type::Long);
                 }

@@ -113,8 +113,9 @@ pub fn verify(image: &Image) -> anyhow::Result<()> {
 }
 
 fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
-    let machine = choose(image, o)?;
     let kernel = Kernel::new(None, None);
+    for_this(image, &kernel)?;
+    let machine = choose(image, o)?;
     let symbols = Symbols::new(o.cache.clone());
     let addresses = if needs_symbols(image) {
         let list = if names_no_module(image) { symbols.of_kernel(&kernel) } else { symbols.all(&kernel) };
@@ -189,6 +190,24 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     let child_good =
         child.as_mut().is_none_or(|c| child_ended_well(c, outcome.interrupted, &signals, &o.messages));
     Ok(good && child_good)
+}
+
+/// What an image knows of a kernel must be of this one: its types, or its places, would be wrong.
+fn for_this(image: &Image, kernel: &Kernel) -> anyhow::Result<()> {
+    if image.target.is_empty() || kernel.is(&image.target) {
+        return Ok(());
+    }
+    let id = |bytes: &[u8]| match std::str::from_utf8(bytes) {
+        Ok(release) if release.bytes().all(|b| b.is_ascii_graphic()) => release.to_string(),
+        _ => format!("build-id {}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()),
+    };
+    anyhow::bail!(
+        "the script was compiled for another kernel ({}), whose types or addresses it uses; this is {} ({}). \
+         Compile it for this one: stap -p4, elsewhere with -r {1}",
+        id(&image.target),
+        kernel.release(),
+        id(&kernel.identity())
+    )
 }
 
 /// SystemTap's words for a `@hist_linear` that can't be.

@@ -136,3 +136,25 @@ fn an_image_that_can_not_be_written_whole_leaves_nothing() {
     );
     assert!(d.0.join("t.stpbc").symlink_metadata().is_err());
 }
+
+#[test]
+fn what_was_compiled_for_another_kernel_is_refused() {
+    let d = Dir::new("foreign");
+    let compile = |script: &str| {
+        let args = ["-p4", "-m", "t", "-r", "6.0.0-elsewhere", "-e", script];
+        good(&command(&args).current_dir(&d.0).output().unwrap());
+    };
+    compile("%( kernel_v < \"6.1\" %? probe begin { println(\"old\"); exit() } %)");
+    let said = refused(&run(&d, &["t.stpbc"]));
+    assert!(said.contains("compiled for another kernel (6.0.0-elsewhere)"), "{said}");
+    assert!(said.contains("Compile it for this one"), "{said}");
+    // one that looks at no kernel runs on any
+    compile("probe begin { println(\"any\"); exit() }");
+    assert_eq!(good(&run(&d, &["t.stpbc"])), "any\n");
+}
+
+#[test]
+fn what_was_compiled_for_this_kernel_runs() {
+    let d = compiled("of_this", "%( kernel_v > \"1\" %? probe begin { println(\"new\"); exit() } %)");
+    assert_eq!(good(&run(&d, &["t.stpbc"])), "new\n");
+}

@@ -23,6 +23,8 @@ mod walk;
 #[cfg(test)]
 mod autocast_tests;
 #[cfg(test)]
+mod identity_tests;
+#[cfg(test)]
 mod tests;
 
 use super::target_api::{Access, Frame, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};
@@ -37,7 +39,7 @@ use crate::target::symbols::Symbols;
 use crate::target::syscalls::Syscall;
 use crate::types::hir;
 use debug::DebugPlace;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -52,6 +54,8 @@ pub struct KernelTarget {
     /// What each handle of a [`TargetPlace`] stands for.
     found: RefCell<Vec<Rc<Found>>>,
     modules: RefCell<HashMap<String, Option<Arc<Btf>>>>,
+    /// Something was told that may be otherwise on the next kernel: see [`Self::was_asked`].
+    asked: Cell<bool>,
 }
 
 /// A place, as `variable` needs it.
@@ -94,11 +98,19 @@ impl KernelTarget {
             files,
             found: RefCell::default(),
             modules: RefCell::default(),
+            asked: Cell::new(false),
         }
     }
 
     pub fn kernel(&self) -> &Kernel {
         &self.kernel
+    }
+
+    /// Was anything answered that another kernel would answer otherwise: types, parameters, what
+    /// is not there, constants? Names of symbols don't count, nor do system calls: those are the
+    /// architecture's.
+    pub fn was_asked(&self) -> bool {
+        self.asked.get()
     }
 
     fn btf(&self) -> Result<Arc<Btf>, Diagnostic> {
@@ -163,6 +175,14 @@ impl TargetVars for KernelTarget {
         operands: &[hir::Expr],
         access: Access,
     ) -> Result<hir::Expr, Diagnostic> {
+        let same_everywhere = matches!(var.base, ast::TargetBase::Name(_))
+            && match context.at.and_then(|at| self.found(at)).as_deref() {
+                None | Some(Found::Opaque | Found::Syscall { .. }) => true,
+                Some(Found::Function { .. } | Found::Debug(_) | Found::Tracepoint { .. }) => false,
+            };
+        if !same_everywhere {
+            self.asked.set(true);
+        }
         self.make_variable(context, var, operands, access).map_err(|d| {
             if d.span.is_none() {
                 d.at(var.span)
@@ -184,6 +204,7 @@ impl TargetVars for KernelTarget {
     }
 
     fn constant(&self, name: &str) -> Option<i64> {
+        self.asked.set(true);
         if name == "HZ" {
             return self.kernel.config("CONFIG_HZ")?.parse().ok();
         }

@@ -58,10 +58,13 @@ impl KernelTarget {
                 .at(value.span)),
             TargetBase::Name(name) => {
                 let Some(place) = context.at else {
-                    return Err(self.error(
-                        "no-context",
-                        format!("'{name}' means something only in a probe, not in a function"),
-                    ));
+                    return Err(self
+                        .error(
+                            "no-context",
+                            format!("unresolved target-symbol expression: nothing has a variable '{name}' here"),
+                        )
+                        .token(format!("identifier '{name}'"))
+                        .help("begin, end, timer and their like stand at no code of the kernel; functions are given such variables as arguments"));
                 };
                 let Some(found) = self.found(place) else {
                     return Err(self.no_variables(place, name));
