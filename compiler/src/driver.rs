@@ -195,7 +195,7 @@ impl Compilation {
 
     /// `--dump-probe-types`
     pub fn list_types(&self) -> Vec<String> {
-        types::listing::probe_types()
+        types::listing::probe_types(self.options.privilege)
     }
 
     /// `--dump-probe-aliases`

@@ -26,7 +26,8 @@ fn script() -> String {
 
 pub fn checks(series: &str) -> Vec<Check> {
     let all = format!(
-        "cat >aliases.stp <<'END'\n{}END\n\
+        "for m in nfsd nfsv3 nfsv4; do modprobe $m || exit; done\n\
+         cat >aliases.stp <<'END'\n{}END\n\
          stap -g -v -p2 aliases.stp >out 2>err; echo status $?\n\
          sed -n 's/.*aliases.stp:\\([0-9]*\\):.*/failed \\1/p' err | sort -u; head -c 20000 err >&2",
         script()
@@ -36,7 +37,9 @@ pub fn checks(series: &str) -> Vec<Check> {
         _ => |o| every_alias(o, "6.12"),
     };
     vec![
-        Check::new("every alias resolves or says why", &all, resolve).limit(300),
+        Check::new("every alias resolves or says why", &all, resolve)
+            .may_log(&["NFS", "nfsd", "RPC", "FS-Cache", "Key type"])
+            .limit(300),
         Check::new(
             "families fire with plausible values",
             "(while usleep 100000; do echo >/dev/console; done) & noise=$!\n\

@@ -341,6 +341,20 @@ pub fn is_unprivileged(request: &Request) -> bool {
     matches!(request, Request::Place(Begin { .. } | End { .. } | Error { .. } | Never | Timer { .. }))
 }
 
+/// The same of a pattern of the table.
+pub fn is_pattern_unprivileged(p: &[(&str, Arg)]) -> bool {
+    let comp = |(name, arg): &(&str, Arg)| Comp {
+        name: name.to_string(),
+        arg: match arg {
+            Arg::None => None,
+            Arg::Number => Some(Literal::Number(1)),
+            Arg::String => Some(Literal::String("x".into())),
+        },
+    };
+    let comps: Vec<Comp> = p.iter().map(comp).collect();
+    request(&comps, &|| 1).is_ok_and(|r| is_unprivileged(&r))
+}
+
 fn variant(
     comps: &[Comp],
     rest: &[&str],

@@ -4,7 +4,7 @@
 //! [`Model`]. Out: diagnostics.
 
 use super::elide::Uses;
-use super::hir::{Expr, ExprKind, FunctionId, GlobalId, Stmt, StmtKind};
+use super::hir::{Expr, ExprKind, FunctionId, GlobalId, StmtKind};
 use super::model::Model;
 use super::walk;
 use crate::diag::Span;
@@ -80,26 +80,11 @@ pub fn guru_calls(world: &mut World<'_>, model: &Model) {
 fn is_guru(model: &Model, e: &Expr, known: &mut HashMap<FunctionId, bool>) -> bool {
     match &e.kind {
         ExprKind::Helper { helper, .. } => helper.info().caps & CAP_GURU != 0,
-        ExprKind::Call { function, .. } => {
-            if let Some(known) = known.get(function) {
-                return *known;
-            }
-            // a function that calls itself adds nothing to what it is
-            known.insert(*function, false);
-            let f = model.function(*function);
-            let guru = body_is_guru(model, &f.body, known)
-                || f.next.is_some_and(|n| body_is_guru(model, &model.function(n).body, known));
-            known.insert(*function, guru);
-            guru
-        }
+        ExprKind::Call { function, .. } => *known
+            .entry(*function)
+            .or_insert_with(|| super::privilege::caps(model, *function) & CAP_GURU != 0),
         _ => false,
     }
-}
-
-fn body_is_guru(model: &Model, body: &[Stmt], known: &mut HashMap<FunctionId, bool>) -> bool {
-    let mut guru = false;
-    walk::each_expr(body, &mut |e| guru = guru || is_guru(model, e, known));
-    guru
 }
 
 /// What a probe's condition does and must not: it is evaluated when no handler runs.

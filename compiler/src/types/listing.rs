@@ -5,15 +5,17 @@
 use super::bind::Binder;
 use super::elide::Uses;
 use super::helper_params;
-use super::hir::LocalId;
+use super::hir::{FunctionId, LocalId};
 use super::infer::infer;
 use super::model::{FunctionSource, ProbeInfo};
+use super::privilege;
 use super::table::{Table, Tv, Type};
+use crate::driver::Privilege;
 use crate::resolve::builtin;
 use crate::resolve::points::{self, point_shown};
 use crate::resolve::world::World;
 use std::collections::BTreeSet;
-use stp_vm::isa::{Ret, CAP_GURU, HELPERS};
+use stp_vm::isa::{Ret, CAP_GURU, CAP_USER_READ, HELPERS};
 
 fn type_name(types: &Table, tv: Tv) -> &'static str {
     types.ty(tv).map_or("unknown", Type::name)
@@ -66,9 +68,27 @@ fn set_by_aliases(probe: &ProbeInfo) -> Vec<(String, Tv)> {
     locals.filter(|(n, l)| shown(*n, &l.name)).map(|(_, l)| (l.name.clone(), l.tv)).collect()
 }
 
-/// `--dump-probe-types`: the patterns of built-in points.
-pub fn probe_types() -> Vec<String> {
-    builtin::patterns().iter().map(|p| builtin::pattern_text(p)).filter(|p| !p.starts_with("__")).collect()
+/// `--dump-probe-types`: the patterns of built-in points, with `--privilege=stapusr` those
+/// that it allows.
+pub fn probe_types(privilege: Privilege) -> Vec<String> {
+    let allowed = |p: &[_]| privilege != Privilege::Stapusr || builtin::is_pattern_unprivileged(p);
+    builtin::patterns()
+        .iter()
+        .filter(|p| allowed(p))
+        .map(|p| builtin::pattern_text(p))
+        .filter(|p| !p.starts_with("__"))
+        .collect()
+}
+
+/// What is said of a function that takes these `CAP_*`: it is for guru mode, or members of stapusr
+/// may call it, some for processes of their own only.
+fn pragma(caps: u32) -> &'static str {
+    match caps {
+        0 => " [unprivileged]",
+        CAP_USER_READ => " [myproc-unprivileged]",
+        _ if caps & CAP_GURU != 0 => " [guru]",
+        _ => "",
+    }
 }
 
 /// `--dump-probe-aliases`: `syscall.read = …` of the library and the scripts, in order.
@@ -88,7 +108,7 @@ pub fn probe_aliases(world: &mut World<'_>) -> Vec<String> {
     lines.into_iter().collect()
 }
 
-/// `--dump-functions`: `substr:string (str:string, start:long, length:long)`.
+/// `--dump-functions`: `substr:string (str:string, start:long, length:long) [unprivileged]`.
 pub fn functions(world: &mut World<'_>) -> Vec<String> {
     load_all(world);
     let mut binder = Binder::new(world);
@@ -104,7 +124,7 @@ pub fn functions(world: &mut World<'_>) -> Vec<String> {
     let mut ignored = crate::diag::Diagnostics::default();
     infer(&mut model, world.map, &mut ignored);
     let mut lines = BTreeSet::new();
-    for f in &model.functions {
+    for (n, f) in model.functions.iter().enumerate() {
         let FunctionSource::Script { unit, decl } = f.source else { continue };
         let private = world.units[unit].script.functions[decl].private;
         if private || f.name.starts_with('_') {
@@ -116,7 +136,9 @@ pub fn functions(world: &mut World<'_>) -> Vec<String> {
             .take(f.params as usize)
             .map(|l| format!("{}:{}", l.name, type_name(&model.types, l.tv)))
             .collect();
-        lines.insert(format!("{}:{} ({})", f.name, type_name(&model.types, f.ret), params.join(", ")));
+        let pragma = pragma(privilege::caps(&model, FunctionId(n as u32)));
+        let ret = type_name(&model.types, f.ret);
+        lines.insert(format!("{}:{ret} ({}){pragma}", f.name, params.join(", ")));
     }
     for h in HELPERS.iter().filter(|h| !h.name.starts_with("__")) {
         let ret = match h.ret {
@@ -130,8 +152,7 @@ pub fn functions(world: &mut World<'_>) -> Vec<String> {
             .zip(helper_params::names(h.name))
             .map(|(a, name)| format!("{name}:{}", if a == b's' { "string" } else { "long" }))
             .collect();
-        let pragma = if h.caps & CAP_GURU != 0 { " [guru]" } else { "" };
-        lines.insert(format!("{}:{ret} ({}){pragma}", h.name, params.join(", ")));
+        lines.insert(format!("{}:{ret} ({}){}", h.name, params.join(", "), pragma(h.caps)));
     }
     lines.into_iter().collect()
 }

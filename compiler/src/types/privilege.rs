@@ -3,13 +3,14 @@
 //! USERS"). In: a bound [`Model`]. Out: diagnostics. The module checks the
 //! caller again; here the script's author is told before.
 
-use super::elide::reachable;
-use super::hir::{Expr, ExprKind, Piece, Space};
+use super::elide::{reachable, Uses};
+use super::hir::{Expr, ExprKind, FunctionId, Piece, Space};
 use super::model::Model;
 use super::walk;
 use crate::driver::Privilege;
 use crate::resolve::world::World;
-use stp_vm::isa::{CAP_GURU, CAP_KERNEL_READ};
+use std::collections::HashSet;
+use stp_vm::isa::{CAP_GURU, CAP_KERNEL_READ, CAP_USER_READ};
 
 /// Reports each use in code that probes can reach.
 pub fn check(world: &mut World<'_>, model: &Model) {
@@ -31,6 +32,35 @@ pub fn check(world: &mut World<'_>, model: &Model) {
 
 fn shows_kernel_memory(p: &Piece) -> bool {
     matches!(p, Piece::Conv { letter: 'm' | 'M', flags, .. } if !flags.alt)
+}
+
+/// The `CAP_*` that evaluating it takes, without what it calls.
+fn own_caps(e: &Expr) -> u32 {
+    match &e.kind {
+        ExprKind::Helper { helper, .. } => helper.info().caps,
+        ExprKind::Load { space: Space::Kernel, .. } => CAP_KERNEL_READ,
+        ExprKind::Load { space: Space::User, .. } => CAP_USER_READ,
+        ExprKind::Print(p) if p.pieces.iter().any(shows_kernel_memory) => CAP_KERNEL_READ,
+        ExprKind::Store { .. } => CAP_GURU,
+        _ => 0,
+    }
+}
+
+/// The `CAP_*` that a function takes, with all that it calls.
+pub fn caps(model: &Model, function: FunctionId) -> u32 {
+    let mut caps = 0;
+    let mut seen = HashSet::new();
+    let mut todo = vec![function];
+    while let Some(id) = todo.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        let f = model.function(id);
+        walk::each_expr(&f.body, &mut |e| caps |= own_caps(e));
+        todo.extend(Uses::of(&f.body).calls);
+        todo.extend(f.next);
+    }
+    caps
 }
 
 fn forbidden(e: &Expr) -> Option<&'static str> {

@@ -396,3 +396,59 @@ fn a_file_that_can_not_be_read_is_told_without_numbers() {
          Pass 1: parse failed.  [man error::pass1]\n"
     );
 }
+
+#[test]
+fn lists_of_functions_say_who_may_call_them() {
+    let listed = good(&stap(&["--dump-functions"]));
+    let has = |line: &str| assert!(listed.lines().any(|l| l == line), "no line `{line}` in\n{listed}");
+    // of the machine
+    has("strlen:long (s:string) [unprivileged]");
+    has("raise:unknown (signo:long) [guru]");
+    has("pid2task:long (pid:long)");
+    // of the library, by what they call
+    has("ansi_clear_screen:unknown () [unprivileged]");
+    has("tokenize:string (input:string, delim:string) [unprivileged]");
+    has("user_string:string (addr:long) [myproc-unprivileged]");
+    has("kernel_string:string (addr:long)");
+    has("set_kernel_int:unknown (addr:long, val:long) [guru]");
+    has("set_uint_arg:unknown (argnum:long, value:long) [guru]");
+    assert!(listed.lines().all(|l| !l.starts_with('_')), "names of the library's own are shown");
+    // mutual recursion hides nothing: both need what either does
+    let dir = Dir::new("dump");
+    std::fs::write(
+        dir.0.join("own.stp"),
+        "function ping(n) { if (n > 0) pong(n - 1) }\n\
+         function pong(n) { if (n > 0) ping(n - 1); printk(6, \"pong\") }\n\
+         function shows(p) { printf(\"%4m\", p) }\n\
+         private function hidden() { return 1 }\n",
+    )
+    .unwrap();
+    let mut c = command(&["--dump-functions"]);
+    let listed = good(&c.env("SYSTEMTAP_TAPSET", &dir.0).output().unwrap());
+    let own: Vec<&str> =
+        listed.lines().filter(|l| ["ping", "pong", "show", "hidd"].contains(&&l[..4])).collect();
+    assert_eq!(
+        own,
+        ["ping:unknown (n:long) [guru]", "pong:unknown (n:long) [guru]", "shows:unknown (p:long)"]
+    );
+}
+
+#[test]
+fn lists_of_points_follow_the_privilege() {
+    let all = good(&stap(&["--dump-probe-types"]));
+    let few = good(&stap(&["--dump-probe-types", "--privilege=stapusr"]));
+    for line in ["begin", "end(number)", "timer.ms(number).randomize(number)", "never"] {
+        assert!(all.lines().any(|l| l == line) && few.lines().any(|l| l == line), "{line}");
+    }
+    for line in ["kernel.function(string)", "timer.profile", "kernel.trace(string)", "procfs.read"] {
+        assert!(all.lines().any(|l| l == line) && !few.lines().any(|l| l == line), "{line}");
+    }
+    let dir = Dir::new("dump-aliases");
+    std::fs::write(
+        dir.0.join("own.stp"),
+        "probe mine.one = begin, end { x = 1 }\nprobe __hidden = begin { }\n",
+    )
+    .unwrap();
+    let mut c = command(&["--dump-probe-aliases"]);
+    assert_eq!(good(&c.env("SYSTEMTAP_TAPSET", &dir.0).output().unwrap()), "mine.one = begin, end\n");
+}
