@@ -3,16 +3,18 @@
 
 use super::{ok, prints, Check};
 use std::path::Path;
-use stp_tests::guest::{kernel::Kernel, module, Guest};
+use stp_tests::guest::{kernel::Kernel, module, Guest, Outcome};
 
 const SOURCE: &str = include_str!("modules/stp_test/stp_test.c");
 
 /// The modules, and what gives one its BTF: Debian's headers have no types of the kernel, the guest has.
 pub fn prepare(guest: &mut Guest) {
     let kernel = Kernel::get(guest.series).expect("kernel");
-    for file in module::test_modules(&kernel).expect("modules") {
-        let name = file.file_name().expect("name").to_string_lossy().into_owned();
-        guest.file(&file, &format!("/modules/{name}"));
+    for form in module::DEBUG_FORMS {
+        for file in module::test_modules(&kernel, form).expect("modules") {
+            let name = file.file_name().expect("name").to_string_lossy().into_owned();
+            guest.file(&file, &format!("/modules{}/{name}", form.0));
+        }
     }
     for tool in ["pahole", "objcopy"] {
         guest.program(&Path::new("/usr/bin").join(tool), &format!("/usr/bin/{tool}"));
@@ -66,6 +68,27 @@ const MEMORY: &str = "armed\n\
     row [10, ...]\n\
     deep row [10, ...]\n";
 
+/// From the source of the module, for the numbers 50, 1003 (four calls of stp_deep; the statement begins
+/// behind the inner call, which the innermost of them has not) and 2001.
+const ENTERED: &str = "armed\n\
+    leaf -50 200 sum 336\n\
+    parms rec=1 count=-50 small='\\310' pair=?\n\
+    write \"50\\n\" 3\n\
+    deep 1 1\n\
+    deep 2 2\n\
+    deep 3 3\n\
+    slow 1\n";
+
+/// Memory at 8 is nobody's.
+const BAD: &str = "armed\n\
+    ERROR\n\
+    ERROR\n\
+    ERROR\n\
+    rec=ERROR count=-50 small='\\310' pair={.first=100, .second=9}\n\
+    {.a=11, .low=2, .mid=77, .sign=6}\n\
+    caught\n\
+    goes on\n";
+
 /// One script by BTF and by debuginfo: the same output, once.
 fn both(options: &str, script: &str) -> String {
     format!(
@@ -75,6 +98,50 @@ fn both(options: &str, script: &str) -> String {
          echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2; [ $s = 0 ] || exit $s\n\
          done; rmmod stp_test\n\
          cat out.none; cmp out.none out.modules"
+    )
+}
+
+/// The values of `known_values.stp`.
+fn known(o: &Outcome) -> Result<(), String> {
+    ok(o)?;
+    let out = o.out();
+    let rest = out.strip_prefix(KNOWN).ok_or("the first lines are not the known values")?;
+    let wanted = [
+        "parms rec=0x",
+        "shallow {.number=123456789012345, .name=[...], <union>={...}, .nested={...}, \
+         .text=\"text of the first\", .next=0x",
+        "deep {.number=123456789012345, .name=\"first\", <union>={.as_int=67305985, .bytes=",
+        "returned 336 return=0x150",
+        "captured 42 100",
+        "at entry -50 300 9",
+        "many 1 6 7 -8",
+        "many returned 20",
+        "run returned 1633",
+    ];
+    match wanted.iter().find(|w| !rest.lines().any(|l| l.starts_with(*w))) {
+        None => Ok(()),
+        Some(w) => Err(format!("no line `{w}…`")),
+    }
+}
+
+/// Loads the module of the other form of debuginfo.
+fn load_dwarf4() -> String {
+    LOAD.replace("/modules/", "/modulesdwarf4/")
+}
+
+/// Parameters that only the entry of their function knows, in a form of debuginfo. A call that was
+/// under way before the probes were armed is passed over.
+fn entered(load: &str, path: &str) -> String {
+    format!(
+        "{load}export SYSTEMTAP_DEBUGINFO_PATH={path}\n\
+         echo 7000 >/proc/stp_test & slow=$!; usleep 300000\n\
+         stap /scripts/entered.stp {} {} {} {} >out 2>err & stap=$!; await out armed\n\
+         echo 50 >/proc/stp_test; echo 1003 >/proc/stp_test; wait $slow; echo 2001 >/proc/stp_test\n\
+         wait $stap; s=$?; cat err >&2; rmmod stp_test; cat out; exit $s",
+        at("stp_leaf", "sum is known here"),
+        at("stp_deep", "the calls above are no jumps"),
+        at("stp_write", "stp_run(n));"),
+        at("stp_slow", "ms is known from the entry only"),
     )
 }
 
@@ -96,26 +163,45 @@ pub fn checks() -> Vec<Check> {
                  done; rmmod stp_test\n\
                  cmp out.none out.modules && cat out.none"
             ),
+            known,
+        ),
+        Check::new(
+            "values of a module by DWARF 4 with each type in a section of its own",
+            &format!(
+                "{}export SYSTEMTAP_DEBUGINFO_PATH=/modulesdwarf4\n\
+                 stap -w /scripts/known_values.stp >out 2>err & await out armed\n\
+                 echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2; rmmod stp_test; cat out; exit $s",
+                load_dwarf4()
+            ),
+            known,
+        ),
+        Check::new(
+            "parameters inside of a function that only its entry knows",
+            &entered(LOAD, "/modules"),
+            |o| prints(o, ENTERED),
+        ),
+        Check::new(
+            "parameters inside of a function that only its entry knows, by DWARF 4",
+            &entered(&load_dwarf4(), "/modulesdwarf4"),
+            |o| prints(o, ENTERED),
+        ),
+        Check::new(
+            "a structure at a bad address prints as ERROR, a member of it ends the handler",
+            &both("-g", "bad_addresses"),
+            |o| prints(o, BAD),
+        ),
+        Check::new(
+            "registers that hold no arguments, at entries, statements and returns",
+            &format!(
+                "{LOAD}export SYSTEMTAP_DEBUGINFO_PATH=/modules\n\
+                 stap -g -w /scripts/registers.stp >out 2>err & await out armed\n\
+                 echo 2000 >/proc/stp_test; wait $!; s=$?; cat err >&2; rmmod stp_test\n\
+                 sed -n 's/.*\\(RBX: [0-9a-f]*\\).*/5 \\1/p; /^[1-4] /p; /^armed/p' out | sort; exit $s"
+            ),
             |o| {
-                ok(o)?;
-                let out = o.out();
-                let rest = out.strip_prefix(KNOWN).ok_or("the first lines are not the known values")?;
-                let wanted = [
-                    "parms rec=0x",
-                    "shallow {.number=123456789012345, .name=[...], <union>={...}, .nested={...}, \
-                     .text=\"text of the first\", .next=0x",
-                    "deep {.number=123456789012345, .name=\"first\", <union>={.as_int=67305985, .bytes=",
-                    "returned 336 return=0x150",
-                    "captured 42 100",
-                    "at entry -50 300 9",
-                    "many 1 6 7 -8",
-                    "many returned 20",
-                    "run returned 1633",
-                ];
-                match wanted.iter().find(|w| !rest.lines().any(|l| l.starts_with(*w))) {
-                    None => Ok(()),
-                    Some(w) => Err(format!("no line `{w}…`")),
-                }
+                let all = "1003 1010 1011 1012 1013 1014 1015";
+                let kept = "1003 1012 1013 1014 1015";
+                prints(o, &format!("1 {all}\n2 {all}\n3 {kept}\n4 1003 1015\n5 RBX: 00000000000003eb\narmed\n"))
             },
         ),
         Check::new(
@@ -187,7 +273,14 @@ pub fn checks() -> Vec<Check> {
                  stap -w /scripts/callees.stp >out 2>err & await out armed\n\
                  echo 50 >/proc/stp_test; wait $!; s=$?; cat err >&2\n\
                  stap -l 'module(\"stp_test\").function(\"stp_run\").callee(\"stp_leaf\").call' |\n\
-                 sed 's#@[^\"]*/#@#g' >>out; rmmod stp_test; cat out; exit $s"
+                 sed 's#@[^\"]*/#@#g' >>out\n\
+                 where=$(tail -1 out | sed 's/.*callee(\"\\(.*\\)\").call/\\1/')\n\
+                 stap -l \"module(\\\"stp_test\\\").function(\\\"stp_run\\\").callee(\\\"$where\\\").call\" | grep -c stp_leaf >>out\n\
+                 stap -DSTAP_CALLEE_MATCHALL -e 'global told, n probe timer.ms(50) {{ if (!told++) println(\"armed\") }}\n\
+                 probe module(\"stp_test\").function(\"stp_leaf\").callee(\"stp_opaque\").call {{ n++ }}\n\
+                 probe module(\"stp_test\").function(\"stp_run\").return {{ println(\"any caller \", n); exit() }}' \
+                 >any 2>&1 & await any armed\n\
+                 echo 50 >/proc/stp_test; wait $!; rmmod stp_test; cat out; tail -1 any; exit $s"
             ),
             |o| {
                 let of_run = "stp_corner 1\n{} stp_inlined 1\n{} stp_leaf 1\n{} stp_many 1";
@@ -201,7 +294,7 @@ pub fn checks() -> Vec<Check> {
                          deep {deep}\ndeep stp_nothing 2\ndeep stp_opaque 7\n\
                          outer {outer}\nouter stp_nothing 1\nouter stp_opaque 3\nouter stp_run 1\n\
                          module(\"stp_test\").function(\"stp_run@stp_test.c:{run}\")\
-                         .callee(\"stp_leaf@stp_test.c:{leaf}\").call\n"
+                         .callee(\"stp_leaf@stp_test.c:{leaf}\").call\n1\nany caller 8\n"
                     ),
                 )
             },

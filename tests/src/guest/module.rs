@@ -60,9 +60,14 @@ pub fn programs() -> Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// Builds every `tests/guest/modules/NAME` for that kernel, with debuginfo; gives the `.ko` files.
-pub fn test_modules(kernel: &Kernel) -> Result<Vec<PathBuf>> {
-    let dir = build_dir().join("guest/modules").join(&kernel.release);
+/// What the debuginfo of test modules looks like: as the compiler makes it by itself, and in the
+/// oldest form that is read, each type in a section of its own.
+pub const DEBUG_FORMS: [(&str, &str); 2] = [("", "-g"), ("dwarf4", "-gdwarf-4 -fdebug-types-section")];
+
+/// Builds every `tests/guest/modules/NAME` for that kernel, with debuginfo of one of
+/// [`DEBUG_FORMS`]; gives the `.ko` files.
+pub fn test_modules(kernel: &Kernel, form: (&str, &str)) -> Result<Vec<PathBuf>> {
+    let dir = build_dir().join("guest/modules").join(&kernel.release).join(form.0);
     let _lock = Lock::take(&dir)?;
     let mut made = Vec::new();
     for entry in fs::read_dir(root().join("tests/guest/modules"))? {
@@ -82,7 +87,11 @@ pub fn test_modules(kernel: &Kernel) -> Result<Vec<PathBuf>> {
         if stale {
             let m = format!("M={}", to.display());
             let mut make = Command::new("make");
-            make.args(["-s", "-C"]).arg(&kernel.headers).args([&m, "KCFLAGS=-g -Werror", "modules"]);
+            make.args(["-s", "-C"]).arg(&kernel.headers).args([
+                &m,
+                &format!("KCFLAGS={} -Werror", form.1),
+                "modules",
+            ]);
             run(make.env_remove("MAKEFLAGS").env_remove("MFLAGS").env_remove("MAKELEVEL"))?;
         }
         made.push(out);

@@ -4,11 +4,13 @@
  * statements and variables. Each write to /proc/stp_test runs it once, with the
  * number that was written. Of no other use.
  */
+#include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/proc_fs.h>
 #include <linux/uaccess.h>
+#include <asm/asm.h>
 
 enum stp_colour { STP_RED, STP_GREEN = 7, STP_BLUE = -2 };
 
@@ -171,13 +173,39 @@ noinline int stp_deep(int depth)
 	return stp_opaque(n) + 1; /* the calls above are no jumps */
 }
 
+/* calls stp_bottom with known values in the registers that hold no arguments */
+noinline void stp_loaded(void);
+noinline void stp_loaded(void)
+{
+	asm volatile("mov $1003, %%ebx\n\tmov $1010, %%r10d\n\tmov $1011, %%r11d\n\t"
+		     "mov $1012, %%r12d\n\tmov $1013, %%r13d\n\tmov $1014, %%r14d\n\t"
+		     "mov $1015, %%r15d\n\tcall stp_bottom"
+		     : ASM_CALL_CONSTRAINT
+		     :
+		     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "rbx", "r10", "r11", "r12",
+		       "r13", "r14", "r15", "memory", "cc");
+}
+
+/* sleeps in the middle */
+noinline int stp_slow(int ms);
+noinline int stp_slow(int ms)
+{
+	msleep(ms);
+	stp_nothing(); /* statement: ms is known from the entry only */
+	return stp_opaque(1);
+}
+
 static ssize_t stp_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
 	int n, err = kstrtoint_from_user(buf, count, 0, &n);
 
 	if (err)
 		return err;
-	if (n >= 1000) /* a stack so deep that all of it stands in none of SystemTap's strings */
+	if (n >= 2000) {
+		stp_loaded();
+		WRITE_ONCE(stp_result, stp_slow(n - 2000));
+	} else if (n >=
+		   1000) /* a stack so deep that all of it stands in none of SystemTap's strings */
 		WRITE_ONCE(stp_result, stp_deep(min(n, 1100) - 1000));
 	else
 		WRITE_ONCE(stp_result, stp_run(n));
