@@ -133,7 +133,7 @@ fn refused(req: &uapi::Load, error: io::Error) -> SessionError {
             };
             SessionError::Image(text + &place)
         }
-        Some(libc::ENOMEM) => SessionError::Unable(
+        Some(libc::ENOMEM) => SessionError::NoMemory(
             "the kernel has no memory for this session: smaller arrays (MAXMAPENTRIES) or buffers (-s) need less".into(),
         ),
         _ if !text.is_empty() => SessionError::Image(format!("{text} ({error})")),

@@ -41,7 +41,12 @@ impl HostedSession {
         let probes = program.probes() as usize;
         let ring = if load.ring == 0 { DEFAULT_RING } else { load.ring };
         let machine = Machine::new(program, 1, ring.next_power_of_two() as usize, CONTROL_RING as usize)
-            .map_err(|e| SessionError::Image(e.to_string()))?;
+            .map_err(|e| match e.error.abs() {
+                libc::ENOMEM => SessionError::NoMemory(
+                    "there is no memory for this session: smaller arrays (MAXMAPENTRIES) need less".into(),
+                ),
+                _ => SessionError::Image(e.to_string()),
+            })?;
         let mut session = HostedSession {
             machine,
             limits,

@@ -82,6 +82,9 @@ pub enum SessionError {
     Probe { probe: Option<u32>, text: String },
     #[error("{what}: {error}")]
     Os { what: &'static str, error: std::io::Error },
+    /// The session would take more memory than there is, or than it may.
+    #[error("{0}")]
+    NoMemory(String),
     /// This kind of session can't do what the image asks.
     #[error("{0}")]
     Unable(String),
