@@ -113,7 +113,10 @@ impl HostedSession {
         let took = begin.elapsed();
         let st = &mut self.stats.probes[probe as usize];
         st.hits += 1;
-        st.cycles += took.as_nanos() as u64;
+        let took = took.as_nanos() as u64;
+        st.cycles += took;
+        st.cycles_min = if st.cycles_min == 0 { took.max(1) } else { st.cycles_min.min(took.max(1)) };
+        st.cycles_max = st.cycles_max.max(took.max(1));
         let unlimited = self.limits.suppress_errors != 0;
         match outcome {
             Outcome::Ok | Outcome::SkippedCond => {}

@@ -24,6 +24,8 @@ pub struct Load<'a> {
     pub target: i64,
     /// Bytes of data ring per CPU, 0: the default.
     pub ring: u32,
+    /// Shortest and longest hit of each probe are wanted.
+    pub timing: bool,
 }
 
 /// Bytes of data ring per CPU, if nobody says.

@@ -140,7 +140,13 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     let mut child = o.command.map(|c| Child::new(c, &signals)).transpose()?;
     let target = child.as_ref().map(|c| i64::from(c.pid())).or(o.target).unwrap_or(0);
     let buffer = o.buffer.or(u32::try_from(image.limits.bufsize).ok()).unwrap_or(0);
-    let load = Load { image: &flat, program: &program, target, ring: buffer.saturating_mul(1 << 20) };
+    let load = Load {
+        image: &flat,
+        program: &program,
+        target,
+        ring: buffer.saturating_mul(1 << 20),
+        timing: o.timing,
+    };
     let (mut session, cpus): (Box<dyn Session>, usize) = match machine {
         Machine::Hosted => (Box::new(HostedSession::load(&load).map_err(|e| too_large(image, e))?), 1),
         Machine::Device(device) => {
