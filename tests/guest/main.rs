@@ -6,6 +6,7 @@ mod aliases;
 mod debuginfo;
 mod device;
 mod library;
+mod limits;
 mod scripts;
 mod sources;
 mod stacks;
@@ -166,13 +167,15 @@ fn debuginfo_and_btf_give_known_values_in_kernel_6_12() {
 }
 
 #[test]
-fn stacks_and_symbols_are_right_in_kernel_6_1() {
-    run_with("6.1", stacks::checks(), debuginfo::prepare);
+fn stacks_and_limits_are_right_in_kernel_6_1() {
+    let checks = [stacks::checks(), limits::checks()];
+    run_with("6.1", checks.into_iter().flatten().collect(), debuginfo::prepare);
 }
 
 #[test]
-fn stacks_and_symbols_are_right_in_kernel_6_12() {
-    run_with("6.12", stacks::checks(), debuginfo::prepare);
+fn stacks_and_limits_are_right_in_kernel_6_12() {
+    let checks = [stacks::checks(), limits::checks()];
+    run_with("6.12", checks.into_iter().flatten().collect(), debuginfo::prepare);
 }
 
 #[test]

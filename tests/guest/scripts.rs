@@ -173,6 +173,21 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "own.stpbc\nvars.stpbc\nnames.stpbc\nsome 1\nhit\n1 1\n"),
         ),
         Check::new(
+            "-t tells the shortest, the average and the longest run of a handler, and where it is",
+            "stap -t -DSTP_NO_OVERLOAD -c 'load_calls 1' -e 'global n probe begin { println(\"b\") }\n\
+             probe kernel.function(\"__do_sys_getppid\") { if (n++ & 1) for (i = 0; i < 400; i++) ; }' 2>err >out\n\
+             sed -n 's/^kernel.*, (<input>:2:50), hits: [0-9]*, cycles: \\([0-9]*\\)min.\\([0-9]*\\)avg.\\([0-9]*\\)max, from.*/cycles \\1 \\2 \\3/p' err\n\
+             sed -n 's/^begin, (<input>:1:24), hits: 1, cycles: \\([0-9]*\\)min.\\1avg.\\1max, from: begin, index: 0/once/p' err; cat err >&2",
+            |o| {
+                ok(o)?;
+                let c = numbers(o, "cycles")?;
+                if c[0] * 4 > c[2] || c[0] > c[1] || c[1] > c[2] || !o.out().contains("once\n") {
+                    return Err("every other run is much longer than the rest".into());
+                }
+                Ok(())
+            },
+        ),
+        Check::new(
             "timers fire as often as they say",
             "stap -e 'global n, m probe timer.ms(100) { n++ } probe timer.profile { m++ }\n\
              probe timer.s(2) { printf(\"ticks %d\\nprofile %d\\n\", n, m > 50); exit() }'",

@@ -2,6 +2,7 @@
 //! process, and in the kernel of each guest. Same bytes everywhere.
 
 mod floating_point;
+mod limits;
 mod random;
 
 use std::collections::BTreeMap;

@@ -94,9 +94,28 @@ static void overload(struct stpvm_session *s, struct stpvm_cpu *cpu)
 	vm_note(s->vm, cpu->number, worst, REC_NOTE_SAMPLED, s->probe[worst].sample + 1);
 }
 
-/* Once in an interval: was it too much? Also finds an exit() whose record had no room. */
-static noinline void interval_ends(struct stpvm_session *s, struct stpvm_cpu *cpu, u64 now)
+static void note_extremes(struct stpvm_probe_stats *st, u64 took)
 {
+	took = max(took, 1ull);
+	if (!st->cycles_min || took < st->cycles_min)
+		st->cycles_min = took;
+	if (took > st->cycles_max)
+		st->cycles_max = took;
+}
+
+/*
+ * Once in an interval: was it too much? Also finds an exit() whose record had no room.
+ * A session that keeps the extremes of each probe has intervals of no length, so that
+ * others need not ask at each hit.
+ */
+static noinline void interval_ends(struct stpvm_session *s, struct stpvm_cpu *cpu,
+				   struct stpvm_probe_stats *st, u64 start, u64 now)
+{
+	if (s->timing) {
+		note_extremes(st, now - start);
+		if (now - cpu->since < (u64)s->limits->overload_interval)
+			return;
+	}
 	if (cpu->used > s->threshold && s->guard)
 		overload(s, cpu);
 	cpu->since = now;
@@ -186,7 +205,7 @@ enum vm_result stpvm_hit(struct stpvm_probe *p, const struct vm_hit *hit)
 	st->cycles += now - start;
 	cpu->used += now - start;
 	if (unlikely(now - cpu->since >= s->interval))
-		interval_ends(s, cpu, now);
+		interval_ends(s, cpu, st, start, now);
 idle:
 	barrier();
 	cpu->busy = 0;
@@ -222,7 +241,7 @@ enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
 	struct vm_hit hit = { .argmap = stpvm_map_plain, .sysnr = -1 };
 	unsigned long flags = 0;
 	enum vm_result r;
-	u64 start;
+	u64 start, took;
 
 	if (!s->limits->interruptible)
 		raw_local_irq_save(flags);
@@ -233,7 +252,10 @@ enum vm_result stpvm_run_in_task(struct stpvm_probe *p)
 	st->hits++;
 	start = rdtsc();
 	r = vm_run(cpu->ctx, p->index, &hit);
-	st->cycles += rdtsc() - start;
+	took = rdtsc() - start;
+	st->cycles += took;
+	if (s->timing)
+		note_extremes(st, took);
 	count_result(s, st, r);
 	if (vm_exiting(s->vm))
 		stpvm_end(s, REC_EXIT_CALL);

@@ -163,7 +163,7 @@ static void set_limits(struct stpvm_session *s)
 
 	s->limits = l;
 	s->minstack = max_t(u32, l->minstackspace, STACK_LEAST);
-	s->interval = l->overload_interval;
+	s->interval = s->timing ? 0 : l->overload_interval;
 	s->threshold = l->overload_threshold;
 	s->guard = !l->no_overload && !l->suppress_time;
 	s->count_busy = !l->interruptible;
@@ -223,6 +223,7 @@ static int load_locked(struct stpvm_session *s, struct stpvm_load *req, const vo
 		strscpy(req->fault_text, fault.text, sizeof(req->fault_text));
 		return err;
 	}
+	s->timing = req->flags & STPVM_LF_TIMING;
 	set_limits(s);
 	limit = s->own_only ? raised(s->limits) : NULL;
 	if (limit) {
@@ -457,5 +458,8 @@ void stpvm_session_stats(struct stpvm_session *s, u32 probe, struct stpvm_probe_
 		out->lost += one->lost;
 		out->cycles += one->cycles;
 		out->thinned += one->thinned;
+		if (one->cycles_min && (!out->cycles_min || one->cycles_min < out->cycles_min))
+			out->cycles_min = one->cycles_min;
+		out->cycles_max = max(out->cycles_max, one->cycles_max);
 	}
 }

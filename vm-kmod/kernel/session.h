@@ -153,6 +153,7 @@ struct stpvm_session {
 	bool count_busy; /* reentrant hits count as skipped (STP_INTERRUPTIBLE=0) */
 	bool unlimited;	 /* --suppress-handler-errors */
 	u32 minstack;
+	bool timing; /* STPVM_LF_TIMING */
 	struct vm *vm;
 	struct stpvm_cpu __percpu *cpu;
 	u64 interval, threshold;

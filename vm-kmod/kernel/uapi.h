@@ -68,8 +68,9 @@ struct stpvm_load {
 	 * nobody reads; 0: 10 s, all ones: until the caller is killed. Whoever calls
 	 * START and STOP must read meanwhile, in another thread. */
 	__u32 room_ms;
-	__u32 pad2;
+	__u32 flags; /* STPVM_LF_* */
 };
+#define STPVM_LF_TIMING 1 /* cycles_min and cycles_max are wanted */
 
 struct stpvm_start {
 	__u32 size;
@@ -81,7 +82,8 @@ struct stpvm_start {
 
 struct stpvm_probe_stats {
 	__u64 hits, errors, skipped_busy, skipped_lock, skipped_stack, lost, cycles;
-	__u64 thinned; /* hits left out by the overload guard */
+	__u64 thinned;		      /* hits left out by the overload guard */
+	__u64 cycles_min, cycles_max; /* with STPVM_LF_TIMING; else 0 */
 };
 
 struct stpvm_stats {

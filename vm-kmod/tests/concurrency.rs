@@ -167,8 +167,8 @@ fn a_lock_that_is_not_had_skips_the_handler() {
 }
 
 #[test]
-fn a_sorted_walk_lets_go_of_its_array_with_the_lock() {
-    // the handler runs on after its release; the next one sorts meanwhile
+fn a_walk_that_stays_open_does_not_keep_others_from_sorting_its_array() {
+    // the handler runs on after its release with the walk begun; the next one sorts meanwhile
     let mut im = Image::new();
     im.limits.maxtrylock = 100_000;
     let m = im.map(&[INT], INT, 8);

@@ -90,7 +90,7 @@ fn value(text: &str) -> ExprKind {
 
 /// A tree without its places.
 fn shape(script: &Script) -> String {
-    let script = Script { used_args: Vec::new(), ..script.clone() };
+    let script = Script { used_args: Vec::new(), asks_kernel: false, ..script.clone() };
     let all = format!("{script:?}");
     let mut out = String::new();
     let mut rest = all.as_str();

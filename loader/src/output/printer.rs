@@ -13,6 +13,7 @@ pub mod exit {
     pub const CALL: u32 = 0;
     pub const ERRORS: u32 = 1;
     pub const SKIPPED: u32 = 2;
+    pub const OVERLOAD: u32 = 3;
 }
 
 /// Turns a record of kind `PRINT`, `HIST` or `STACK` into text, at the end of the buffer.

@@ -70,6 +70,7 @@ impl Device {
         req.wake_ms = WAKE_MS;
         // [`DeviceSession::beside`] reads while handlers wait, and our death ends them.
         req.room_ms = u32::MAX;
+        req.flags = if load.timing { uapi::LF_TIMING } else { 0 };
         (req.tz_west, req.tz_name) = time_zone();
         req.offsets = uapi::Offsets { known: offsets, reserved: [u32::MAX; 3] };
         // SAFETY: `image` is readable for `image_len` bytes; the ioctl fills the results.
@@ -133,7 +134,7 @@ fn refused(req: &uapi::Load, error: io::Error) -> SessionError {
             };
             SessionError::Image(text + &place)
         }
-        Some(libc::ENOMEM) => SessionError::Unable(
+        Some(libc::ENOMEM) => SessionError::NoMemory(
             "the kernel has no memory for this session: smaller arrays (MAXMAPENTRIES) or buffers (-s) need less".into(),
         ),
         _ if !text.is_empty() => SessionError::Image(format!("{text} ({error})")),

@@ -41,7 +41,12 @@ impl HostedSession {
         let probes = program.probes() as usize;
         let ring = if load.ring == 0 { DEFAULT_RING } else { load.ring };
         let machine = Machine::new(program, 1, ring.next_power_of_two() as usize, CONTROL_RING as usize)
-            .map_err(|e| SessionError::Image(e.to_string()))?;
+            .map_err(|e| match e.error.abs() {
+                libc::ENOMEM => SessionError::NoMemory(
+                    "there is no memory for this session: smaller arrays (MAXMAPENTRIES) need less".into(),
+                ),
+                _ => SessionError::Image(e.to_string()),
+            })?;
         let mut session = HostedSession {
             machine,
             limits,
@@ -108,7 +113,10 @@ impl HostedSession {
         let took = begin.elapsed();
         let st = &mut self.stats.probes[probe as usize];
         st.hits += 1;
-        st.cycles += took.as_nanos() as u64;
+        let took = took.as_nanos() as u64;
+        st.cycles += took;
+        st.cycles_min = if st.cycles_min == 0 { took.max(1) } else { st.cycles_min.min(took.max(1)) };
+        st.cycles_max = st.cycles_max.max(took.max(1));
         let unlimited = self.limits.suppress_errors != 0;
         match outcome {
             Outcome::Ok | Outcome::SkippedCond => {}

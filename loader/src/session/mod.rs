@@ -24,6 +24,8 @@ pub struct Load<'a> {
     pub target: i64,
     /// Bytes of data ring per CPU, 0: the default.
     pub ring: u32,
+    /// Shortest and longest hit of each probe are wanted.
+    pub timing: bool,
 }
 
 /// Bytes of data ring per CPU, if nobody says.
@@ -82,6 +84,9 @@ pub enum SessionError {
     Probe { probe: Option<u32>, text: String },
     #[error("{what}: {error}")]
     Os { what: &'static str, error: std::io::Error },
+    /// The session would take more memory than there is, or than it may.
+    #[error("{0}")]
+    NoMemory(String),
     /// This kind of session can't do what the image asks.
     #[error("{0}")]
     Unable(String),

@@ -59,8 +59,12 @@ pub struct Load {
     /// How long begin, end and error handlers wait for a reader that stands still; 0: 10 s, all
     /// ones: for ever.
     pub room_ms: u32,
-    pub pad2: u32,
+    /// `LF_*`
+    pub flags: u32,
 }
+
+/// [`ProbeStats::cycles_min`] and `cycles_max` are wanted.
+pub const LF_TIMING: u32 = 1;
 
 /// `struct stpvm_start`
 #[repr(C)]
@@ -89,6 +93,9 @@ pub struct ProbeStats {
     pub cycles: u64,
     /// Hits left out by the overload guard.
     pub thinned: u64,
+    /// Of one hit, with [`LF_TIMING`]; else 0.
+    pub cycles_min: u64,
+    pub cycles_max: u64,
 }
 
 /// `struct stpvm_stats`

@@ -140,12 +140,19 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     let mut child = o.command.map(|c| Child::new(c, &signals)).transpose()?;
     let target = child.as_ref().map(|c| i64::from(c.pid())).or(o.target).unwrap_or(0);
     let buffer = o.buffer.or(u32::try_from(image.limits.bufsize).ok()).unwrap_or(0);
-    let load = Load { image: &flat, program: &program, target, ring: buffer.saturating_mul(1 << 20) };
+    let load = Load {
+        image: &flat,
+        program: &program,
+        target,
+        ring: buffer.saturating_mul(1 << 20),
+        timing: o.timing,
+    };
     let (mut session, cpus): (Box<dyn Session>, usize) = match machine {
-        Machine::Hosted => (Box::new(HostedSession::load(&load)?), 1),
+        Machine::Hosted => (Box::new(HostedSession::load(&load).map_err(|e| too_large(image, e))?), 1),
         Machine::Device(device) => {
             let cpus = device.ncpus() as usize;
-            (Box::new(device.load(&load, offsets(image, &kernel))?), cpus)
+            let session = device.load(&load, offsets(image, &kernel)).map_err(|e| too_large(image, e))?;
+            (Box::new(session), cpus)
         }
     };
     if o.verbose > 0 {
@@ -230,6 +237,16 @@ fn bad_histogram(image: &Image) -> Option<&str> {
     Some(&global.name)
 }
 
+/// A session that is larger than its own limit says so.
+fn too_large(image: &Image, e: SessionError) -> SessionError {
+    match (e, image.limits.maxmemory) {
+        (SessionError::NoMemory(_), most @ 1..) => SessionError::NoMemory(format!(
+            "the session needs more memory than STP_MAXMEMORY allows, {most} KiB: smaller arrays (MAXMAPENTRIES) or buffers (-s) need less"
+        )),
+        (e, _) => e,
+    }
+}
+
 /// An error of arming names its probe.
 fn named(image: &Image, e: run::RunError) -> run::RunError {
     match e {
@@ -250,6 +267,13 @@ fn finish(image: &Image, o: &Options<'_>, printer: &mut Printer<'_>, outcome: &O
     let mut good = printer.errors == 0 && outcome.stats.errors == 0;
     if printer.exit == Some(exit::SKIPPED) {
         m.error(b"Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details.");
+        good = false;
+    }
+    if printer.exit == Some(exit::OVERLOAD) {
+        m.error(
+            b"probe overhead exceeded threshold (STP_OVERLOAD_THRESHOLD cycles in STP_OVERLOAD_INTERVAL; \
+              -DSTP_NO_OVERLOAD or --suppress-time-limits lift it)",
+        );
         good = false;
     }
     let (errors, skipped) = (outcome.stats.errors.max(printer.errors), outcome.stats.skipped);

@@ -1,4 +1,5 @@
-//! The report of `-t`: how often each probe ran and what it took.
+//! The report of `-t`: how often each probe ran and what it took, in cycles of the processor (in a
+//! process, nanoseconds).
 
 use crate::session::Stats;
 use std::fmt::Write;
@@ -11,13 +12,17 @@ pub fn report(image: &Image, stats: &Stats) -> String {
         if s.hits + s.skipped_busy + s.skipped_lock + s.skipped_stack == 0 {
             continue;
         }
-        let _ = write!(
-            out,
-            "\n{}, hits: {}, cycles: {}avg",
-            p.pp,
-            s.hits,
-            s.cycles.checked_div(s.hits).unwrap_or(0)
-        );
+        let _ = write!(out, "\n{}, ", p.pp);
+        if let Some(place) = place(image, p.function) {
+            let _ = write!(out, "({place}), ");
+        }
+        let average = s.cycles.checked_div(s.hits).unwrap_or(0);
+        let _ = match s.cycles_max {
+            0 => write!(out, "hits: {}, cycles: {average}avg", s.hits),
+            most => {
+                write!(out, "hits: {}, cycles: {}min/{average}avg/{most}max", s.hits, s.cycles_min)
+            }
+        };
         for (what, n) in [
             ("errors", s.errors),
             ("skipped while busy", s.skipped_busy),
@@ -33,4 +38,11 @@ pub fn report(image: &Image, stats: &Stats) -> String {
         let _ = write!(out, ", from: {}, index: {n}", p.pn);
     }
     out
+}
+
+/// Where the handler's code begins: `FILE:LINE:COLUMN` of its first token.
+fn place(image: &Image, function: u32) -> Option<String> {
+    let lines = &image.functions.get(function as usize)?.lines;
+    let p = lines.iter().find_map(|l| image.places.get(l.place as usize))?;
+    Some(format!("{}:{}:{}", image.files.get(p.file as usize)?, p.line, p.col))
 }

@@ -452,3 +452,28 @@ fn lists_of_points_follow_the_privilege() {
     let mut c = command(&["--dump-probe-aliases"]);
     assert_eq!(good(&c.env("SYSTEMTAP_TAPSET", &dir.0).output().unwrap()), "mine.one = begin, end\n");
 }
+
+#[test]
+fn timing_tells_the_shortest_and_the_longest_run_of_each_probe() {
+    let script =
+        "global n\nprobe timer.ms(5) { if (n++ == 2) for (i = 0; i < 3000; i++) ; if (n > 4) exit() }";
+    let o = stap(&["-t", "-DMAXACTION_INTERRUPTIBLE=100000", "-e", script]);
+    good(&o);
+    let said = text(&o.stderr);
+    let line = said.lines().find(|l| l.starts_with("timer.ms(5), ")).expect("a line of the probe");
+    let rest = line
+        .strip_prefix("timer.ms(5), (<input>:2:26), hits: 5, cycles: ")
+        .unwrap_or_else(|| panic!("{line}"));
+    let (cycles, from) = rest.split_once(", ").expect("more");
+    assert_eq!(from, "from: timer.ms(5), index: 0");
+    let parts: Vec<(u64, String)> = cycles
+        .split('/')
+        .map(|p| {
+            let word = p.trim_start_matches(|c: char| c.is_ascii_digit());
+            (p[..p.len() - word.len()].parse().expect("a number"), word.to_string())
+        })
+        .collect();
+    let [(min, a), (avg, b), (max, c)] = &parts[..] else { panic!("{line}") };
+    assert_eq!((a.as_str(), b.as_str(), c.as_str()), ("min", "avg", "max"));
+    assert!(min < avg && avg < max, "{line}");
+}

@@ -195,20 +195,36 @@ noinline int stp_slow(int ms)
 	return stp_opaque(1);
 }
 
+/* calls itself `depth` times with 1 KiB of stack each, then stp_bottom */
+noinline int stp_roomy(int depth);
+noinline int stp_roomy(int depth)
+{
+	char room[1024];
+
+	asm volatile("" : : "r"(room) : "memory");
+	if (depth > 0)
+		room[0] = (char)stp_roomy(depth - 1);
+	else
+		stp_bottom();
+	return stp_opaque(room[0]) + 1;
+}
+
 static ssize_t stp_write(struct file *file, const char __user *buf, size_t count, loff_t *pos)
 {
 	int n, err = kstrtoint_from_user(buf, count, 0, &n);
 
 	if (err)
 		return err;
-	if (n >= 2000) {
+	if (n >= 3000) { /* a stack that is half full */
+		WRITE_ONCE(stp_result, stp_roomy(min(n, 3008) - 3000));
+	} else if (n >= 2000) {
 		stp_loaded();
 		WRITE_ONCE(stp_result, stp_slow(n - 2000));
-	} else if (n >=
-		   1000) /* a stack so deep that all of it stands in none of SystemTap's strings */
+	} else if (n >= 1000) { /* so deep that all of it stands in none of SystemTap's strings */
 		WRITE_ONCE(stp_result, stp_deep(min(n, 1100) - 1000));
-	else
+	} else {
 		WRITE_ONCE(stp_result, stp_run(n));
+	}
 	return count;
 }
 
