@@ -91,7 +91,7 @@ pub fn checks() -> Vec<Check> {
              stap -c 'modprobe scsi_debug delay=0' /scripts/scsi.stp",
             |o| prints(o, "1\n1\ndispatched 1 done 1 completed 1 executed 1 wrong 0\n"),
         )
-        .may_log(&["scsi", "SCSI", "dev_size_mb="])
+        .may_log(&["scsi", "SCSI", "dev_size_mb=", "Key type"])
         .limit(120),
         Check::new(
             "a call of a client of NFS is seen by client, task and service",

@@ -11,6 +11,7 @@ mod scripts;
 mod sources;
 mod stacks;
 mod storms;
+mod values;
 
 use stp_tests::guest::{Case, Ending, Guest, Outcome, Series};
 
@@ -142,7 +143,7 @@ fn files_and_input_reach_scripts_in_kernel_6_12() {
 fn the_library_sees_kernel_6_1_as_it_is() {
     run_with(
         "6.1",
-        [aliases::checks("6.1"), library::checks()].into_iter().flatten().collect(),
+        [aliases::checks("6.1"), library::checks(), values::checks()].into_iter().flatten().collect(),
         library::prepare,
     );
 }
@@ -151,7 +152,7 @@ fn the_library_sees_kernel_6_1_as_it_is() {
 fn the_library_sees_kernel_6_12_as_it_is() {
     run_with(
         "6.12",
-        [aliases::checks("6.12"), library::checks()].into_iter().flatten().collect(),
+        [aliases::checks("6.12"), library::checks(), values::checks()].into_iter().flatten().collect(),
         library::prepare,
     );
 }
