@@ -553,6 +553,7 @@ mod tests {
             let text = pattern_text(p);
             let refused = ["timer.s", "timer.hz", ".process", ".counter", ".length", ".umask", "netfilter"]
                 .iter()
+                .chain(&["callees(number)"])
                 .any(|t| text.contains(t));
             assert!(request.is_ok() || refused, "{text}: {request:?}");
         }
@@ -567,6 +568,17 @@ mod tests {
         assert_eq!(t("hz", 20_000).unwrap_err(), "interval value out of range (100000, 86400000000000)");
         assert_eq!(t("jiffies", 3), Ok(Request::Place(Place::Timer { ns: 12_000_000, random_ns: 0 })));
         assert_eq!(t("hz", 4), Ok(Request::Place(Place::Timer { ns: 250_000_000, random_ns: 0 })));
+    }
+
+    #[test]
+    fn callees_have_a_depth_from_1_on() {
+        let function = Comp { name: "function".into(), arg: Some(Literal::String("f".into())) };
+        let callees =
+            |n| request(&[comp("kernel", None), function.clone(), comp("callees", Some(n))], &|| 250);
+        assert!(callees(1).is_ok() && callees(16).is_ok());
+        for n in [0, -3, 17, 1 << 40] {
+            assert_eq!(callees(n).unwrap_err(), "depth of callees out of range (1, 16)", "{n}");
+        }
     }
 
     #[test]

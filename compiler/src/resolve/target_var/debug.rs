@@ -159,18 +159,18 @@ impl KernelTarget {
             Location::Value(f) => {
                 let e = self.formula(place, &f, span)?;
                 if whole {
-                    At::Words { words: vec![e], bit: 0 }
+                    At::Words { words: vec![Some(e)], bit: 0 }
                 } else {
                     At::Value(narrowed(&place.types, e, ty)?)
                 }
             }
             Location::Bytes(bytes) => {
-                let words: Vec<Expr> = bytes
+                let words: Vec<Option<Expr>> = bytes
                     .chunks(8)
                     .map(|c| {
                         let mut w = [0; 8];
                         w[..c.len()].copy_from_slice(c);
-                        long(ExprKind::Number(i64::from_le_bytes(w)), span)
+                        Some(long(ExprKind::Number(i64::from_le_bytes(w)), span))
                     })
                     .collect();
                 self.words(place, words, whole, ty)?
@@ -206,17 +206,25 @@ impl KernelTarget {
                     bit = bit.saturating_add(bits);
                 }
                 // a part that is gone makes the words with it unknown
-                let known: Option<Vec<Expr>> = words.into_iter().collect();
-                self.words(place, known.ok_or(Missing::Gone)?, whole, ty)?
+                self.words(place, words, whole, ty)?
             }
         })
     }
 
-    fn words(&self, place: &DebugPlace, words: Vec<Expr>, whole: bool, ty: TypeRef) -> Result<At, Missing> {
+    fn words(
+        &self,
+        place: &DebugPlace,
+        words: Vec<Option<Expr>>,
+        whole: bool,
+        ty: TypeRef,
+    ) -> Result<At, Missing> {
+        if words.iter().all(Option::is_none) {
+            return Err(Missing::Gone);
+        }
         if whole {
             return Ok(At::Words { words, bit: 0 });
         }
-        match words.into_iter().next() {
+        match words.into_iter().next().flatten() {
             Some(w) => Ok(At::Value(narrowed(&place.types, w, ty)?)),
             None => Err(Missing::Gone),
         }

@@ -6,7 +6,7 @@
 //! is inside. A text with a part that cannot be read when the handler runs is `ERROR`. What is long is cut with `...`: a print has a bounded number of arguments.
 
 use super::long;
-use super::walk::{type_trouble, Value};
+use super::walk::{type_trouble, Value, OPTIMISED_OUT};
 use crate::diag::{Diagnostic, Span};
 use crate::syntax::ast::BinaryOp;
 use crate::target::ctype::{self, CType, Field, RecordKind};
@@ -256,7 +256,10 @@ fn record(text: &mut Text, value: &Value, depth: u8) -> Result<(), Diagnostic> {
         let field = Field { ty: m.ty, bit_offset: m.bit_offset, bit_size: m.bit_size };
         // `$$` has no end but that of the text
         let depth = if depth > 1 { depth } else { depth - 1 };
-        shown(text, &value.member(field)?, depth, false)?;
+        match shown(text, &value.member(field)?, depth, false) {
+            Err(d) if d.code == OPTIMISED_OUT => text.say("?"),
+            done => done?,
+        }
     }
     text.say("}");
     Ok(())

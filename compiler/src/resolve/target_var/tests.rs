@@ -1,7 +1,7 @@
 //! Target variables as expressions, over a kernel made of a hand-built BTF.
 
 use super::params::{locate, Location};
-use super::KernelTarget;
+use super::{long, pretty, walk, KernelTarget};
 use crate::diag::{Diagnostic, FileId, Span};
 use crate::resolve::target_api::{
     Access, Callees, PlaceContext, Query, Spec, TargetPlace, TargetVars, Variant,
@@ -9,7 +9,7 @@ use crate::resolve::target_api::{
 use crate::syntax::ast::{self, Ident, PathStep, TargetBase, TargetVar};
 use crate::target::btf::Btf;
 use crate::target::btf_build::Builder;
-use crate::target::ctype;
+use crate::target::ctype::{self, RecordKind, TypeSource};
 use crate::target::kernel::Kernel;
 use crate::types::hir::{Expr, ExprKind, Piece, Place, Space, Ty};
 
@@ -77,8 +77,8 @@ fn function(k: &KernelTarget, name: &str, variant: Variant) -> TargetPlace {
 
 /// `$file->dentry->flags`, `$file->nums[2]`, `$$parms`, `$file$`
 fn parse(text: &str) -> (TargetVar, Vec<Expr>) {
-    let pretty = if text.starts_with("$$") { 0 } else { text[1..].matches('$').count() as u8 };
-    let body = if text.starts_with("$$") { text } else { text.trim_end_matches('$') };
+    let body = text.trim_end_matches('$');
+    let pretty = (text.len() - body.len()) as u8;
     let mut parts = body.split("->");
     let first = parts.next().expect("base");
     let (mut path, mut operands) = (Vec::new(), Vec::new());
@@ -399,6 +399,25 @@ fn structures_as_text_one_level_or_two() {
             read(&k, &at, "$file$").trim_end_matches(" or ERROR")
         )
     );
+}
+
+#[test]
+fn of_a_structure_in_parts_those_with_a_value_are_read() {
+    let k = kernel();
+    let btf = k.btf().expect("types");
+    let ty = btf.record(RecordKind::Struct, "file").expect("known");
+    let word = |n| Some(long(ExprKind::Number(n), SPAN));
+    let words = vec![word(7), None, word(8), word(9), word(10), word(11)];
+    let at = walk::At::Words { words, bit: 0 };
+    let value = walk::Value { src: &*btf, at, ty, space: Space::Kernel, span: SPAN };
+    let member = |name: &str| {
+        let path = [PathStep::Field(Ident { name: name.into(), span: SPAN })];
+        value.clone().follow(&path, &[]).and_then(|v| v.read())
+    };
+    assert_eq!(show(&member("pos").expect("kept")), "7");
+    assert_eq!(member("dentry").expect_err("gone").code, "optimised-out");
+    let text = pretty::one(&value, 1).expect("text");
+    assert_eq!(show(&text), "{.pos=%d<7>, .dentry=?, .inner={...}, .nums=[...]}");
 }
 
 #[test]

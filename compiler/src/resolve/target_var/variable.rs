@@ -290,7 +290,7 @@ impl KernelTarget {
             }
             Location::Registers { first, count } => At::Words {
                 words: (first..first + count)
-                    .map(|n| long(ExprKind::ProbeArg { n, bits: 64, signed: false }, span))
+                    .map(|n| Some(long(ExprKind::ProbeArg { n, bits: 64, signed: false }, span)))
                     .collect(),
                 bit: 0,
             },
@@ -325,7 +325,7 @@ impl KernelTarget {
             let word = long(ExprKind::ReturnValue { bits: 64, signed: false }, span);
             return Ok(Value {
                 src,
-                at: At::Words { words: vec![word], bit: 0 },
+                at: At::Words { words: vec![Some(word)], bit: 0 },
                 ty,
                 space: Space::Kernel,
                 span,

@@ -28,8 +28,9 @@ pub enum At {
     Value(Expr),
     /// In memory.
     Memory { base: Box<Expr>, offset: i64 },
-    /// A structure in one or two argument registers, as raw words; from this bit on.
-    Words { words: Vec<Expr>, bit: u64 },
+    /// A structure in registers, as raw words; from this bit on. `None`: the compiler keeps no value of
+    /// that word.
+    Words { words: Vec<Option<Expr>>, bit: u64 },
     /// A bit field of a byte-addressed place.
     Bits { base: Box<Expr>, offset: i64, shift: u8, bits: u8 },
 }
@@ -215,8 +216,15 @@ impl<'a> Value<'a> {
     }
 
     /// Bits of raw register words.
-    fn word_bits(&self, words: &[Expr], bit: u64, bits: u8, signed: bool) -> Result<Expr, Diagnostic> {
+    fn word_bits(
+        &self,
+        words: &[Option<Expr>],
+        bit: u64,
+        bits: u8,
+        signed: bool,
+    ) -> Result<Expr, Diagnostic> {
         let word = usize::try_from(bit / 64).ok().and_then(|n| words.get(n)).ok_or_else(out_of_range)?;
+        let Some(word) = word else { return Err(word_gone()) };
         let shift = (bit % 64) as u8;
         if u32::from(shift) + u32::from(bits) > 64 {
             return Err(out_of_range());
@@ -319,6 +327,7 @@ impl<'a> Value<'a> {
             At::Words { words, bit } => {
                 let n = usize::try_from(bit / 64).ok();
                 let word = n.and_then(|n| words.get(n)).ok_or_else(out_of_range)?;
+                let Some(word) = word else { return Err(word_gone()) };
                 let (shift, bits) = ((bit % 64) as u8, size * 8);
                 if u32::from(shift) + u32::from(bits) > 64 {
                     return Err(out_of_range());
@@ -376,6 +385,13 @@ fn register_of(e: &Expr) -> Option<u8> {
         ExprKind::BitField { value, shift: 0, .. } => register_of(value),
         _ => None,
     }
+}
+
+/// Code of the error for what the compiler keeps no value of.
+pub const OPTIMISED_OUT: &str = "optimised-out";
+
+fn word_gone() -> Diagnostic {
+    semantic(OPTIMISED_OUT, "the compiler optimised this part of the structure out, it has no value here")
 }
 
 fn not_writable() -> Diagnostic {
