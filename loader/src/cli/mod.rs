@@ -73,6 +73,8 @@ pub struct Invocation {
     pub verbose: [u32; 5],
     /// `-o`
     pub output: Option<String>,
+    /// `-F`
+    pub background: bool,
     /// `-c`
     pub command: Option<String>,
     /// `-x`
@@ -326,6 +328,12 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
     if file_size.is_some() && output.is_none() {
         return usage(format!("-S requires -o.\n{TRY_HELP}"));
     }
+    let background = m.get_flag("flight");
+    if background && output.is_none() {
+        return usage(format!(
+            "-F requires -o FILE: a session lives as long as its process, which goes on in the background and writes there.\n{TRY_HELP}"
+        ));
+    }
 
     Ok(Invocation {
         mode,
@@ -335,6 +343,7 @@ fn invocation(m: &ArgMatches) -> Result<Invocation, UsageError> {
         last_pass,
         verbose,
         output,
+        background,
         command,
         target,
         timeout,
@@ -545,7 +554,8 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_is_named() {
-        assert!(refused(&["-F", "x.stp"]).contains("option -F is not supported"));
+        assert!(refused(&["-i", "x.stp"]).contains("option --interactive is not supported"));
+        assert!(refused(&["-F", "x.stp"]).contains("-F requires -o FILE"));
         assert!(refused(&["--remote=host", "x.stp"]).contains("option --remote is not supported"));
         assert_eq!(run(&["-k", "x.stp"]).notes.len(), 1);
         assert_eq!(run(&["x.stp"]).notes.len(), 0);

@@ -113,6 +113,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("buffer", Some('s'), None, "buffer size in megabytes per CPU (1-4095)").value("NUM"),
     opt("bulk", Some('b'), None, "bulk mode: one output file per CPU, for stap-merge"),
     opt("filesize", Some('S'), None, "with -o: begin a new file after SIZE megabytes, keep the last N").value("SIZE[,N]"),
+    opt("flight", Some('F'), None, "flight recorder: with -o, run in the background and print the process id"),
     opt("timing", Some('t'), None, "print how often each probe ran and what it took, at the end"),
     opt("list", Some('l'), None, "list probe points that match").value("PROBE"),
     opt("listvars", Some('L'), None, "list probe points that match, and their variables").value("PROBE"),
@@ -164,7 +165,6 @@ pub const OPTIONS: &[Opt] = &[
         .value("ARCH")
         .no("images run on the architecture that they were made on"),
     opt("interactive", Some('i'), Some("interactive"), "build a script interactively").no("there is no interactive mode"),
-    opt("flight", Some('F'), None, "flight recorder mode").no("flight recorder mode is not there yet"),
     opt("dyninst", None, Some("dyninst"), "shorthand for --runtime=dyninst").no("the runtimes are kernel and user"),
     opt("bpf", None, Some("bpf"), "shorthand for --runtime=bpf").no("the runtimes are kernel and user"),
     opt("remote", None, Some("remote"), "run on another host")

@@ -12,6 +12,7 @@ pub mod timing;
 use crate::cache;
 use crate::cli::{self, Invocation, Mode, Parsed, Source};
 use crate::output::message::{reason, Messages};
+use crate::run::daemon;
 use figures::{count, memory, Pass};
 use report::Report;
 use std::io::{self, Read, Write};
@@ -240,6 +241,13 @@ fn passes(way: &mut Way<'_>) -> bool {
     }
     if way.verbose(4) {
         m.plain("Pass 4: nothing to compile: the machine is there already.");
+    }
+    if i.background {
+        if let Err(e) = daemon::detach() {
+            m.error(format!("-F: {}", reason(&e)).as_bytes());
+            way.fail(5);
+            return false;
+        }
     }
     let times = Pass::begin();
     if way.verbose(5) {

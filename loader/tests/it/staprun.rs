@@ -125,6 +125,22 @@ fn a_daemon_tells_its_process_id_and_goes_on() {
 }
 
 #[test]
+fn a_flight_recorder_goes_on_in_the_background() {
+    let d = Dir::new("flight");
+    let script = "probe begin { println(\"in\") } probe end { println(\"out\") }";
+    let stap = |args: &[&str]| command(args).current_dir(&d.0).output().unwrap();
+    let pid: i32 = good(&stap(&["-F", "-o", "out", "-e", script])).trim().parse().unwrap();
+    await_text(&d.0.join("out"), "in\n");
+    // SAFETY: as above
+    unsafe { libc::kill(pid, libc::SIGTERM) };
+    await_text(&d.0.join("out"), "in\nout\n");
+    // what can't be compiled is told before
+    let wrong = stap(&["-F", "-o", "none", "-e", "probe begin { nothing() }"]);
+    assert!(refused(&wrong).contains("unresolved function nothing"));
+    assert!(!d.0.join("none").exists());
+}
+
+#[test]
 fn an_image_that_can_not_be_written_whole_leaves_nothing() {
     let d = Dir::new("full");
     std::os::unix::fs::symlink("/dev/full", d.0.join("t.stpbc")).unwrap();
