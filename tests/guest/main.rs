@@ -3,6 +3,7 @@
 //! After every case the kernel's log must hold nothing that a sound module has no part in.
 
 mod aliases;
+mod arming;
 mod debuginfo;
 mod device;
 mod library;
@@ -111,7 +112,7 @@ fn run_with(series: &str, checks: Vec<Check>, prepare: fn(&mut Guest)) {
 
 #[test]
 fn scripts_see_what_happens_in_kernel_6_1() {
-    run("6.1", scripts::checks());
+    run("6.1", scripts::checks().into_iter().chain(arming::checks()).collect());
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn the_module_keeps_its_word_in_kernel_6_12() {
 
 #[test]
 fn scripts_see_what_happens_in_kernel_6_12() {
-    run("6.12", scripts::checks());
+    run("6.12", scripts::checks().into_iter().chain(arming::checks()).collect());
 }
 
 #[test]

@@ -4,12 +4,13 @@
 use super::{prints, Check};
 
 /// Scripts to be killed in the middle, each with the load that keeps it busy.
-const VICTIMS: [(&str, &str, &str); 6] = [
+const VICTIMS: [(&str, &str, &str); 7] = [
     ("hello", "hello.stp", "load_calls 0"),
     ("vfs.read", "vfs_read.stp", "load_files 0"),
     ("system calls", "syscalls.stp", "load_files 0"),
     ("packets", "netdev.stp", "load_tcp 1000000 1000"),
     ("off the processor", "offcpu.stp", "sleeper 100000 1 0"),
+    ("returns everywhere", "returns_everywhere.stp", "load_files 0"),
     ("hot function", "hot.stp", "load_calls 0"),
 ];
 

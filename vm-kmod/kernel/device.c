@@ -132,7 +132,17 @@ static int do_load(struct file *file, void *req)
 
 static int do_start(struct file *file, void *req)
 {
-	return stpvm_session_start(file->private_data, req);
+	struct stpvm_session *s = file->private_data;
+	struct stpvm_start *start = req;
+	u8 __user *which = u64_to_user_ptr(start->which);
+	int err = stpvm_session_start(s, start);
+	u32 n;
+
+	/* not under the session's lock: this may fault */
+	for (n = 0; !err && which && n < s->nprobes; n++)
+		if (s->probe[n].via == VIA_REFUSED && put_user((u8)1, which + n))
+			return -EFAULT;
+	return err;
 }
 
 static int get_stats(struct file *file, void *arg)
@@ -244,7 +254,7 @@ static int __init stpvm_init(void)
 {
 	BUILD_BUG_ON(sizeof(struct stpvm_info) != 32);
 	BUILD_BUG_ON(sizeof(struct stpvm_load) != 424);
-	BUILD_BUG_ON(sizeof(struct stpvm_start) != 176);
+	BUILD_BUG_ON(sizeof(struct stpvm_start) != 184);
 	BUILD_BUG_ON(sizeof(struct stpvm_stats) != 40);
 	if (gid_stapdev >= 0 || gid_stapsys >= 0 || gid_stapusr >= 0)
 		stpvm_device.mode = 0666; /* open() asks for the group */

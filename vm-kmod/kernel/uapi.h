@@ -78,6 +78,7 @@ struct stpvm_start {
 	__u32 refused;	    /* optional probes that could not be armed */
 	__u32 pad;
 	char text[160];
+	__u64 which; /* pointer: bytes, one for each probe: 1 where it could not be armed; may be 0 */
 };
 
 struct stpvm_probe_stats {

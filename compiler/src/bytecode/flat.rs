@@ -195,7 +195,7 @@ impl<'a> Flattener<'a> {
             };
             self.put(Section::Lock, flat::Lock { global: l.global as u16, mode });
         }
-        let mut flags = bit(p.optional, flat::P_OPTIONAL);
+        let mut flags = bit(p.optional || p.one_of.is_some(), flat::P_OPTIONAL);
         match p.at {
             Place::Begin { .. } | Place::End { .. } | Place::Error { .. } => flags |= flat::P_INTERRUPTIBLE,
             Place::Timer { .. } => flags |= flat::P_MAXINT,

@@ -157,6 +157,8 @@ pub struct Probe {
     /// For error messages: `probe begin`.
     pub label: String,
     pub optional: bool,
+    /// The point of several places that this is one of: not all of them need to be there.
+    pub one_of: Option<String>,
     /// In the order of the globals, each once.
     pub locks: Vec<Lock>,
     /// Worst case in actions; `None`: not bounded by structure.

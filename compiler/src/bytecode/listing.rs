@@ -143,6 +143,9 @@ impl Writer<'_> {
         if p.optional {
             self.line("    optional");
         }
+        if let Some(point) = &p.one_of {
+            self.line(format!("    one_of {}", quoted(point.as_bytes())));
+        }
         for lock in &p.locks {
             let mode = match lock.mode {
                 LockMode::Add => "add",

@@ -74,6 +74,7 @@ pub(super) fn sample() -> Image {
         pn: "begin".into(),
         label: "probe begin".into(),
         optional: false,
+        one_of: Some("beg*".into()),
         locks: vec![Lock { global: 0, mode: LockMode::Write }],
         cost: Some(3),
     });

@@ -174,6 +174,7 @@ impl<'p> Lowering<'p> {
                 pn: p.pn.clone(),
                 label: p.label.clone(),
                 optional: p.optional,
+                one_of: p.one_of.clone(),
                 locks: locks::lock_set(&self.touches[n], &self.cx.classes),
                 cost: costs[n],
             });

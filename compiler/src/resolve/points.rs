@@ -44,6 +44,8 @@ pub struct Derived {
     /// `mine = begin <- mine`
     pub derivation: String,
     pub optional: bool,
+    /// See [`crate::types::hir::Probe::one_of`].
+    pub one_of: Option<Rc<str>>,
     /// Of the `probe` declaration.
     pub span: Span,
     pub unit: UnitId,
@@ -74,6 +76,8 @@ struct Wrapping {
     /// `pn()`: what the script asked for, wildcards resolved.
     pn: Option<String>,
     optional: bool,
+    /// The outermost point that has several places.
+    one_of: Option<Rc<str>>,
 }
 
 type Failures = Vec<Diagnostic>;
@@ -123,6 +127,7 @@ impl Found {
             conditions: w.conditions,
             derivation: derivation.join(" <- "),
             optional: w.optional,
+            one_of: w.one_of,
             span,
             unit,
         }
@@ -210,6 +215,11 @@ fn expand(world: &mut World<'_>, point: &Point, around: &Wrapping) -> Result<Vec
     let mut out = Vec::new();
     let mut failures = Failures::new();
     let mut matched = false;
+    let mut around = around.clone();
+    if wild && around.one_of.is_none() {
+        around.one_of = Some(builtin::point_text(&point.comps).into());
+    }
+    let around = &around;
     for comps in builtin::expand(&point.comps) {
         matched = true;
         match place(world, &comps, point, around) {
@@ -263,11 +273,18 @@ fn place(
             if places.is_empty() {
                 return Err(failure(world, point.span, "no-match", no_match(world, &query)));
             }
+            let mut wrapping = around.clone();
+            let pattern = comps
+                .iter()
+                .any(|c| matches!(&c.arg, Some(Literal::String(s)) if s.iter().any(|b| b"*?[".contains(b))));
+            if (pattern || places.len() > 1) && wrapping.one_of.is_none() {
+                wrapping.one_of = Some(builtin::point_text(comps).into());
+            }
             let found = |p: TargetPlace| Found {
                 at: p.place.clone(),
                 pp: p.pp.clone(),
                 target: Some(p),
-                wrapping: around.clone(),
+                wrapping: wrapping.clone(),
             };
             Ok(places.into_iter().map(found).collect())
         }

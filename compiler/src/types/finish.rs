@@ -235,6 +235,7 @@ impl Finish<'_, '_> {
             label: format!("probe {}", d.pp),
             derivation: d.derivation.clone(),
             optional: d.optional,
+            one_of: d.one_of.as_deref().map(str::to_string),
             span: d.span,
         }
     }

@@ -106,6 +106,9 @@ pub struct Probe {
     /// How the script's point became this place, outermost alias last: `mine = begin <- mine`.
     pub derivation: String,
     pub optional: bool,
+    /// The text of a point that has several places, of which this is one: the kernel may refuse it if
+    /// it takes another.
+    pub one_of: Option<String>,
     pub span: Span,
 }
 

@@ -164,6 +164,7 @@ fn show(model: &mut Model, g: GlobalId) -> Option<ProbeInfo> {
         pn: "end".into(),
         derivation: "end".into(),
         optional: false,
+        one_of: None,
         span,
         unit: info.unit,
     };

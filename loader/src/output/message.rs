@@ -7,9 +7,10 @@ use stp_compiler::diag::Palette;
 /// An error of the system in words: without the number that Rust adds for programmers.
 pub fn reason(e: &dyn std::fmt::Display) -> String {
     let text = e.to_string();
-    match text.rfind(" (os error ") {
-        Some(at) if text.ends_with(')') => text[..at].to_string(),
-        _ => text,
+    let number = text.rfind(" (os error ").and_then(|at| Some((at, at + text[at..].find(')')? + 1)));
+    match number {
+        Some((from, to)) => text[..from].to_string() + &text[to..],
+        None => text,
     }
 }
 
@@ -86,5 +87,6 @@ mod tests {
         let e = std::io::Error::from_raw_os_error(libc::ENOSPC);
         assert_eq!(reason(&e), "No space left on device");
         assert_eq!(reason(&"a (b)"), "a (b)");
+        assert_eq!(reason(&"not armed (Invalid argument (os error 22))"), "not armed (Invalid argument)");
     }
 }

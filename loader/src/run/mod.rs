@@ -24,8 +24,8 @@ pub struct Control<'a> {
     pub child: Option<&'a mut Child>,
     /// Where a probe waits for standard input.
     pub input: Option<Input>,
-    /// Told once the probes are armed and the begin probes have run.
-    pub on_start: &'a mut dyn FnMut(&Started),
+    /// Told once the probes are armed and the begin probes have run; an error ends the run.
+    pub on_start: &'a mut dyn FnMut(&Started) -> Result<(), SessionError>,
 }
 
 /// What a run came to.
@@ -110,7 +110,7 @@ fn run_with(
     let mut pump = Pump { stream, printer, damaged: None, waits: false };
     let mut signals = 0;
     outcome.started = session.start(&mut || pump.drain_beside(control.signals, &mut signals))?;
-    (control.on_start)(&outcome.started);
+    (control.on_start)(&outcome.started)?;
     if let Some(child) = &mut control.child {
         child.go();
     }

@@ -84,6 +84,7 @@ impl Device {
         }
         Ok(DeviceSession {
             maps,
+            probes: load.program.probes() as usize,
             memory: Memory {
                 image: req.mem_image,
                 globals: req.mem_globals,
@@ -180,6 +181,8 @@ pub struct DeviceSession {
     // Dropped in this order: the mappings first, then the file that holds the session.
     maps: Vec<Mapping>,
     memory: Memory,
+    /// In the image.
+    probes: usize,
     file: File,
 }
 
@@ -233,13 +236,16 @@ impl Session for DeviceSession {
     }
 
     fn start(&mut self, pump: &mut dyn FnMut()) -> Result<Started, SessionError> {
+        let mut which = vec![0u8; self.probes];
+        let address = which.as_mut_ptr() as u64;
         let (start, error) = self.beside(
             |fd| {
                 // SAFETY: integers and bytes only.
                 let mut start: uapi::Start = unsafe { zeroed() };
                 start.size = size_of::<uapi::Start>() as u32;
                 start.failed_probe = u32::MAX;
-                // SAFETY: the ioctl reads and fills a Start.
+                start.which = address;
+                // SAFETY: the ioctl reads and fills a Start, and a byte of `which` for each probe.
                 let r = unsafe { libc::ioctl(fd, uapi::IOC_START, &mut start) };
                 (start, (r != 0).then(io::Error::last_os_error))
             },
@@ -247,7 +253,10 @@ impl Session for DeviceSession {
         )?;
         let text = uapi::text(&start.text);
         match error {
-            None => Ok(Started { refused: start.refused, note: text }),
+            None => {
+                let refused = (0..).zip(&which).filter(|(_, b)| **b != 0).map(|(n, _)| n).collect();
+                Ok(Started { refused, note: text })
+            }
             Some(error) => Err(SessionError::Probe {
                 probe: (start.failed_probe != u32::MAX).then_some(start.failed_probe),
                 text: if text.is_empty() { error.to_string() } else { format!("{text} ({error})") },

@@ -51,8 +51,8 @@ impl Memory {
 /// Result of [`Session::start`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Started {
-    /// Optional probes that could not be armed.
-    pub refused: u32,
+    /// Probes that could not be armed, and that may be missing.
+    pub refused: Vec<u32>,
     /// What the machine says about it.
     pub note: String,
 }

@@ -123,12 +123,13 @@ impl Addresses {
         }
         let mut wrong = Vec::new();
         let mut of = HashMap::new();
-        let probes = image.probes.iter().map(|p| (&p.at, p.pp.as_str(), p.optional));
-        let code = in_code.iter().map(|p| (p, "the code", false));
-        for (at, who, optional) in probes.chain(code) {
+        let probes = image.probes.iter().map(|p| (&p.at, p.pp.as_str(), p.optional, p.one_of.is_some()));
+        let code = in_code.iter().map(|p| (p, "the code", false, false));
+        for (at, who, optional, one_of) in probes.chain(code) {
             let Some((what, name, module)) = symbol(at) else { continue };
             let place = module.map_or("the kernel".to_string(), |m| format!("module {m}"));
-            let problem = match found[&(what, name, module)].as_slice() {
+            let addresses = found[&(what, name, module)].as_slice();
+            let problem = match addresses {
                 [0] => Some(
                     "the addresses of kernel symbols are hidden from this user (they are for root only, unless kernel.kptr_restrict is 0 and \
                      kernel.perf_event_paranoid at most 1)"
@@ -141,7 +142,9 @@ impl Addresses {
                 [] => Some(format!("no {} '{name}' in {place}", what.text())),
                 many => Some(format!("{} {}s of {place} have the name '{name}'", many.len(), what.text())),
             };
-            if let (Some(text), false) = (problem, optional) {
+            // hidden addresses are all hidden: none of several would be found
+            let spared = optional || (one_of && addresses != [0]);
+            if let (Some(text), false) = (problem, spared) {
                 let line = format!("{who}: {text}");
                 if !wrong.contains(&line) {
                     wrong.push(line);
@@ -268,6 +271,7 @@ mod tests {
                 pn: String::new(),
                 label: String::new(),
                 optional: *optional,
+                one_of: None,
                 locks: Vec::new(),
                 cost: None,
             });

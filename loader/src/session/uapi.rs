@@ -77,6 +77,8 @@ pub struct Start {
     pub refused: u32,
     pub pad: u32,
     pub text: [u8; 160],
+    /// Address of a byte for each probe, which becomes 1 where it could not be armed; 0: not wanted.
+    pub which: u64,
 }
 
 /// `struct stpvm_probe_stats`

@@ -177,6 +177,22 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         if o.verbose > 0 {
             o.messages.plain(&started_text(image, started, begin.elapsed()));
         }
+        let points = refused_points(image, &started.refused);
+        for p in points.iter().filter(|_| o.verbose > 0) {
+            o.messages.plain(&format!(
+                "Pass 5: {}: {} of {} refused by the kernel.",
+                p.text,
+                p.refused,
+                count(p.places, "place")
+            ));
+        }
+        match points.iter().find(|p| p.refused == p.places && !p.optional) {
+            None => Ok(()),
+            Some(p) => Err(SessionError::Unable(format!(
+                "probe {} could not be armed: the kernel refuses all {} places",
+                p.text, p.places
+            ))),
+        }
     };
     let control = Control {
         signals: &signals,
@@ -328,11 +344,37 @@ fn memory_text(m: Memory) -> String {
     )
 }
 
+/// A point of several places of which the kernel has refused some.
+struct RefusedPoint<'a> {
+    text: &'a str,
+    places: usize,
+    refused: usize,
+    optional: bool,
+}
+
+fn refused_points<'a>(image: &'a Image, refused: &[u32]) -> Vec<RefusedPoint<'a>> {
+    let mut out: Vec<RefusedPoint<'a>> = Vec::new();
+    for text in refused.iter().filter_map(|n| image.probes.get(*n as usize)?.one_of.as_deref()) {
+        match out.iter_mut().find(|p| p.text == text) {
+            Some(point) => point.refused += 1,
+            None => out.push(RefusedPoint { text, places: 0, refused: 1, optional: true }),
+        }
+    }
+    for point in &mut out {
+        let places = image.probes.iter().filter(|p| p.one_of.as_deref() == Some(point.text));
+        for p in places {
+            point.places += 1;
+            point.optional &= p.optional;
+        }
+    }
+    out
+}
+
 fn started_text(image: &Image, started: &Started, took: Duration) -> String {
-    let armed = image.probes.len().saturating_sub(started.refused as usize);
-    let refused = match started.refused {
+    let armed = image.probes.len().saturating_sub(started.refused.len());
+    let refused = match started.refused.len() {
         0 => String::new(),
-        n => format!(", {} could not be", count(n as usize, "optional one")),
+        n => format!(", {n} could not be"),
     };
     let note = if started.note.is_empty() { String::new() } else { format!(" ({})", started.note) };
     format!(
@@ -398,5 +440,38 @@ fn nothing_known() -> Offsets {
         mount_mountpoint: UNKNOWN,
         task_size: 0,
         mm_flags: UNKNOWN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stp_compiler::bytecode::Probe;
+    use stp_compiler::types::hir::Place;
+
+    #[test]
+    fn refused_places_are_counted_by_their_point() {
+        let mut image = Image::new("t");
+        for (point, optional) in [("a*", false), ("a*", false), ("", false), ("b*", true), ("c*", false)] {
+            image.probes.push(Probe {
+                at: Place::Never,
+                function: 0,
+                condition: None,
+                pp: String::new(),
+                pn: String::new(),
+                label: String::new(),
+                optional,
+                one_of: (!point.is_empty()).then(|| point.to_string()),
+                locks: Vec::new(),
+                cost: None,
+            });
+        }
+        let count = |refused: &[u32]| -> Vec<(String, usize, usize, bool)> {
+            let points = refused_points(&image, refused);
+            points.into_iter().map(|p| (p.text.to_string(), p.refused, p.places, p.optional)).collect()
+        };
+        assert_eq!(count(&[]), []);
+        assert_eq!(count(&[1, 2]), [("a*".to_string(), 1, 2, false)]);
+        assert_eq!(count(&[0, 1, 3]), [("a*".to_string(), 2, 2, false), ("b*".to_string(), 1, 1, true)]);
     }
 }

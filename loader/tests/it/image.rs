@@ -36,6 +36,7 @@ fn image(at: Place, code: &[u64]) -> Image {
         pn: "begin".into(),
         label: "probe begin".into(),
         optional: false,
+        one_of: None,
         locks: Vec::new(),
         cost: Some(1),
     });

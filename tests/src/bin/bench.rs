@@ -351,9 +351,9 @@ guard) 65; a counter is added without the interpreter, 20. The interpreter adds 
 and, an instruction, 10 to 15 where what follows is expected and 30 where it goes through the tree of
 compares. A record takes 65, a key of an array 70, a word of kernel memory 35.
 
-A return probe is dear by what the kernel does: a kretprobe without a handler costs 391 there, an fprobe
-441 on 6.12. Going round them by `rethook_hook()` under our own ftrace hook is not possible: modules may
-not call it.
+A return probe is dear by what the kernel does: its trampoline saves all registers and walks the list of
+the thread's hooked calls. A kretprobe that is not armed owns our instances, and our own ftrace hook calls
+its pre-handler: the kprobe that a kretprobe is entered by costs more.
 
 ";
 

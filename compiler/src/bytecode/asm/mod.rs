@@ -182,6 +182,7 @@ impl Assembler {
                     label: format!("probe {pp}"),
                     pp,
                     optional: false,
+                    one_of: None,
                     locks: Vec::new(),
                     cost: None,
                 });
@@ -229,6 +230,7 @@ impl Assembler {
             }
             "condition" => probe.condition = function,
             "optional" => probe.optional = true,
+            "one_of" => probe.one_of = Some(c.text()?),
             "lock" => probe.locks.extend(lock),
             "cost" => probe.cost = Some(c.number()?.try_into().map_err(|_| "cost out of range")?),
             other => return Err(format!("unknown word {other} in a probe")),
