@@ -3,6 +3,7 @@ mod common;
 use common::{i, ibc, storm, Image, ADD, INT, LOCK, READ, RET, STAT, WRITE};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 use stp_vm::flat::Iter;
 use stp_vm::isa::Op;
 use stp_vm::{Hit, Outcome};
@@ -164,6 +165,47 @@ fn a_lock_that_is_not_had_skips_the_handler() {
     m.run(0, p, &Hit::default());
     let done = done.into_inner();
     assert_eq!(common::text(&m), format!("{done} "), "a skipped handler has no effect");
+}
+
+#[test]
+fn between_two_tries_passes_the_delay() {
+    let mut im = Image::new();
+    (im.limits.maxtrylock, im.limits.trylockdelay) = (5, 1000);
+    im.limits.maxaction = i32::MAX;
+    let g = im.int(0);
+    for turns in [2000, 1] {
+        im.probe(
+            &[
+                LOCK,
+                i(Op::Gaddi, 1, 0, 0, g),
+                i(Op::Ldi, 2, 0, 0, 0),
+                i(Op::Ldi, 1, 0, 0, 0),
+                i(Op::Addi, 1, 1, 0, 1),
+                ibc(Op::Looplti, 1, 2, 20_000),
+                i(Op::Addi, 2, 2, 0, 1),
+                ibc(Op::Looplti, 2, 5, turns),
+                RET,
+            ],
+            &[(0, WRITE)],
+        );
+    }
+    let m = im.machine(2);
+    let over = AtomicU64::new(0);
+    let waited = thread::scope(|s| {
+        s.spawn(|| {
+            while over.load(Ordering::Relaxed) == 0 {
+                m.run(0, 0, &Hit::default());
+            }
+        });
+        loop {
+            let start = Instant::now();
+            if m.run(1, 1, &Hit::default()) != Outcome::Ok {
+                over.store(1, Ordering::Relaxed);
+                break start.elapsed();
+            }
+        }
+    });
+    assert!(waited >= Duration::from_millis(5), "5 tries, {waited:?}");
 }
 
 #[test]

@@ -73,8 +73,11 @@ u32 vmh_random(void)
 
 void vmh_relax(u32 usec)
 {
-	(void)usec;
-	sched_yield();
+	u64 until = now(CLOCK_MONOTONIC) + (u64)usec * 1000;
+
+	do {
+		sched_yield();
+	} while (now(CLOCK_MONOTONIC) < until);
 }
 
 static u8 *find(u64 addr, size_t n, bool user, bool write)
