@@ -57,6 +57,11 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "a tracepoint knows its name and its system",
+            "stap -e 'probe kernel.trace(\"sched:sched_switch\") { printf(\"%s:%s\\n\", $$system, $$name); exit() }'",
+            |o| prints(o, "sched:sched_switch\n"),
+        ),
+        Check::new(
             "histogram of the packets on the loopback device",
             "stap -c 'load_tcp 200 1000' /scripts/netdev.stp",
             |o| {

@@ -71,6 +71,15 @@ impl Kernel {
         self.running
     }
 
+    /// The system (`sched`) of a trace event (`sched_switch`), as the running kernel's tracefs has it.
+    pub fn system_of_event(&self, event: &str) -> Option<String> {
+        let places = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
+        let mut systems =
+            places.iter().filter(|_| self.running).filter_map(|d| std::fs::read_dir(d).ok()).flatten();
+        let system = systems.find_map(|s| s.ok().filter(|s| s.path().join(event).is_dir()))?;
+        system.file_name().into_string().ok()
+    }
+
     /// Root of the traced machine's files.
     pub fn root(&self) -> &Path {
         &self.root

@@ -4,7 +4,7 @@
 //! that type, for `walk` to follow. The kernel's BTF is asked before debuginfo;
 //! what a header declares (`kernel<linux/sched.h>`), the kernel's types have.
 
-use super::variable::type_constant;
+use super::variable::text_constant;
 use super::walk::{type_trouble, At, Value};
 use super::{Found, KernelTarget};
 use crate::diag::Diagnostic;
@@ -73,7 +73,7 @@ impl KernelTarget {
         if var.path.is_empty() && var.pretty == 0 && (stars > 0 || !matches!(here.at, At::Value(_))) {
             // nothing is asked of what it points to: the number itself
             return match access {
-                Access::TypeOf { address: false } => Ok(type_constant(&here.name_of_pointer()?, var.span)),
+                Access::TypeOf { address: false } => Ok(text_constant(&here.name_of_pointer()?, var.span)),
                 Access::Write(_) => Err(self.error("write-cast", "a cast value cannot be set")),
                 _ => Ok(value.clone()),
             };

@@ -113,6 +113,7 @@ fn show(e: &Expr) -> String {
     match &e.kind {
         ExprKind::Number(n) => n.to_string(),
         ExprKind::Local(_) => "i".into(),
+        ExprKind::String(s) => format!("{:?}", s.to_string_lossy()),
         ExprKind::ProbeArg { n, bits, signed } => format!("arg{n}:{}{bits}", if *signed { "s" } else { "u" }),
         ExprKind::ReturnValue { bits, signed } => format!("ret:{}{bits}", if *signed { "s" } else { "u" }),
         ExprKind::Register { n } => format!("reg{n}"),
@@ -291,6 +292,13 @@ fn tracepoints_have_typed_arguments() {
     assert_eq!(found[0].place, Place::Tracepoint { name: "sched_tick".into(), args: 2 });
     assert_eq!(read(&k, &found[0], "$cpu"), "arg0:s32");
     assert_eq!(read(&k, &found[0], "$file->dentry"), "u64[arg1:u64+8]");
+    assert_eq!(read(&k, &found[0], "$$name"), "\"sched_tick\"");
+    let trouble = refused(&k, &found[0], "$$system");
+    assert!(
+        trouble.message.contains("the system of the tracepoint sched_tick is not known"),
+        "{}",
+        trouble.message
+    );
     let listed: Vec<_> = k.variables(&found[0]).into_iter().map(|v| format!("{}:{}", v.name, v.ty)).collect();
     assert_eq!(listed, ["$cpu:int", "$file:struct file*"]);
     let with_system = Query::Tracepoint { pattern: "sched:sched_tick".into() };

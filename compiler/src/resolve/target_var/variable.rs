@@ -188,6 +188,20 @@ impl KernelTarget {
         };
         let returns = matches!(found, Found::Function { returns: true, .. });
         if let Some(all) = name.strip_prefix("$$") {
+            match (found, all) {
+                (Found::Tracepoint { name, .. }, "name") => return Ok(text_constant(name, var.span)),
+                (Found::Tracepoint { name, .. }, "system") => {
+                    return self.kernel.system_of_event(name).map(|s| text_constant(&s, var.span)).ok_or_else(|| {
+                        self.error(
+                            "no-trace-system",
+                            format!("the system of the tracepoint {name} is not known"),
+                        )
+                        .token("identifier '$$system'")
+                        .help("it stands in /sys/kernel/tracing/events of the running kernel, for who may read that")
+                    })
+                }
+                _ => {}
+            }
             let Some(sig) = sigs.first() else { return Err(self.no_variables(place, name)) };
             let params = match all {
                 "parms" | "params" | "vars" => self.param_values(btf, sig, var.span)?,
@@ -407,8 +421,8 @@ impl KernelTarget {
         let here = here.follow(&var.path, indexes)?;
         match access {
             Access::AddressOf => here.address(),
-            Access::TypeOf { address: true } => Ok(type_constant(&format!("{}*", here.name()), var.span)),
-            Access::TypeOf { address: false } => Ok(type_constant(&here.name_of_pointer()?, var.span)),
+            Access::TypeOf { address: true } => Ok(text_constant(&format!("{}*", here.name()), var.span)),
+            Access::TypeOf { address: false } => Ok(text_constant(&here.name_of_pointer()?, var.span)),
             Access::Write(value) => here.write(*value),
             Access::Read if var.pretty > 0 => pretty::one(&here, var.pretty),
             Access::Read => here.read(),
@@ -455,8 +469,8 @@ impl KernelTarget {
     }
 }
 
-/// The answer to [`Access::TypeOf`].
-pub(super) fn type_constant(name: &str, span: Span) -> Expr {
+/// The answer to [`Access::TypeOf`], and other text that is known now.
+pub(super) fn text_constant(name: &str, span: Span) -> Expr {
     Expr { kind: ExprKind::String(name.into()), ty: Ty::Str, span }
 }
 
