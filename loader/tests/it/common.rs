@@ -1,5 +1,6 @@
 //! Runs the built programs.
 
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -31,8 +32,18 @@ pub fn stap(args: &[&str]) -> Output {
     command(args).output().expect("stap runs")
 }
 
+/// A child that SIGHUP ends, even where these tests run under nohup.
 pub fn spawn(args: &[&str]) -> Child {
-    command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("stap runs")
+    let mut c = command(args);
+    c.stdout(Stdio::piped()).stderr(Stdio::piped());
+    // SAFETY: signal() may be called between fork and exec.
+    unsafe {
+        c.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    c.spawn().expect("stap runs")
 }
 
 pub fn text(bytes: &[u8]) -> String {
