@@ -62,6 +62,14 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, "sched:sched_switch\n"),
         ),
         Check::new(
+            "a tracepoint of another system is not there",
+            "stap -e 'probe kernel.trace(\"net:sched_switch\") { exit() }' 2>&1; echo status $?",
+            |o| match o.out().contains("no match") && o.out().ends_with("status 1\n") {
+                true => Ok(()),
+                false => Err("it is not refused".into()),
+            },
+        ),
+        Check::new(
             "histogram of the packets on the loopback device",
             "stap -c 'load_tcp 200 1000' /scripts/netdev.stp",
             |o| {

@@ -390,8 +390,11 @@ impl KernelTarget {
     }
 
     fn tracepoints(&self, pattern: &str) -> Result<Vec<TargetPlace>, Diagnostic> {
-        // the system is a group of tracefs; names are unique without it
-        let name = pattern.split_once(':').map_or(pattern, |(_, n)| n);
+        // names are unique without the system, a directory of tracefs, which may not be known
+        let (system, name) = pattern.split_once(':').unwrap_or(("*", pattern));
+        let other = |n: &String| {
+            system != "*" && self.kernel.system_of_event(n).is_some_and(|s| !glob::matches(system, &s))
+        };
         let btf = self.btf()?;
         let mut out: Vec<TargetPlace> =
             tracepoints::matching(&btf, name).into_iter().filter_map(|n| self.tracepoint(n, &btf)).collect();
@@ -405,6 +408,7 @@ impl KernelTarget {
                 }
             }
         }
+        out.retain(|t| !other(&t.name));
         Ok(out)
     }
 
