@@ -14,7 +14,7 @@ use stp_tests::guest::{self, Case, Ending, Guest, SERIES};
 /// A process run that often, for the best and the median.
 const RUNS: usize = 30;
 /// Turns of the interpreter's loops.
-const TURNS: u64 = 3_000_000;
+const TURNS: u64 = 30_000_000;
 
 /// What an event does, for both.
 struct Handler {
@@ -56,7 +56,7 @@ const HANDLERS: [Handler; 7] = [
 ];
 
 /// What is armed by the thousand, and what stands behind its point.
-const ARMED: [(&str, &str); 2] = [("entries,", ".call"), ("returns", ".return")];
+const ARMED: [(&str, &str); 2] = [("entries", ".call"), ("returns", ".return")];
 
 /// What typical handlers do, for the table of the interpreter: name, what stands before, and what
 /// is done in each turn of a loop over `i`.
@@ -89,7 +89,7 @@ const OPERATIONS: [(&str, &str, &str); 18] = [
     ("`=~` over 16 bytes", "", r#"n += "/usr/lib/locale" =~ "^/usr/.*cale$""#),
 ];
 /// Turns of those.
-const OPERATION_TURNS: u64 = 2_000_000;
+const OPERATION_TURNS: u64 = 5_000_000;
 
 fn main() -> ExitCode {
     match run() {
@@ -347,7 +347,7 @@ fn events(page: &mut String, bpftrace: Option<PathBuf>) -> Result<()> {
             let _ = writeln!(page, "| {name} | {ours:.0} | {theirs} |");
         }
         page.push_str(
-            "\nArming `kernel.function(\"s*\")`, in the time of that guest (a nanosecond an instruction):\n",
+            "\nArming `kernel.function(\"s*\")`, in the time of that guest (a nanosecond an instruction):\n\n",
         );
         for ((what, _), outcome) in ARMED.iter().zip(outcomes) {
             let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
@@ -355,7 +355,7 @@ fn events(page: &mut String, bpftrace: Option<PathBuf>) -> Result<()> {
                 .lines()
                 .find_map(|l| l.strip_prefix("Pass 5: ")?.split_once(" probes armed and begun in "));
             let (n, time) = told.with_context(|| format!("guest {series}: {}", outcome.describe()))?;
-            let _ = writeln!(page, "{n} {what} in {}", time.trim_end_matches('.'));
+            let _ = writeln!(page, "- {n} {what} in {}", time.trim_end_matches('.'));
         }
         page.push('\n');
     }
