@@ -76,6 +76,9 @@ fn run_with(series: &str, checks: Vec<Check>, prepare: fn(&mut Guest)) {
     guest.file(&scripts, "/scripts");
     let wanted = std::env::var("STP_CASES").unwrap_or_default();
     let mut checks: Vec<Check> = checks.into_iter().filter(|c| c.case.name.contains(&wanted)).collect();
+    if checks.is_empty() {
+        return; // nothing of this guest is asked for by STP_CASES
+    }
     if guest.series.is_debug() {
         checks.iter_mut().for_each(|c| c.case.limit *= 10);
     }
