@@ -283,21 +283,7 @@ impl Fun<'_, '_> {
 
     /// As `try` and `catch` around the one text.
     fn rescue(&mut self, text: &Expr, instead: &crate::bytes::Bytes, d: V) {
-        let (catch, end) = (self.label(), self.label());
-        let from = self.body.code.len() as u32;
-        self.str_to(text, d);
-        let to = self.body.code.len() as u32;
-        if !self.body.code[from as usize..].iter().any(Ins::fails) {
-            return;
-        }
-        self.jump(Op::Jmp, 0, 0, end);
-        self.body.tries.push((from, to, catch));
-        self.bind(catch);
-        self.reachable = true;
-        let message = self.str_reg();
-        self.op(Op::Catch, message, 0, 0);
-        self.load_str(d, instead);
-        self.bind(end);
+        self.caught(|s| s.str_to(text, d), None, |s| s.load_str(d, instead));
     }
 
     fn binary(&mut self, op: BinaryOp, lhs: &Expr, rhs: &Expr, d: V, e: &Expr) {

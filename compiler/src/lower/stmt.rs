@@ -175,26 +175,38 @@ impl Fun<'_, '_> {
     }
 
     fn try_catch(&mut self, body: &[Stmt], var: Option<LocalId>, handler: &[Stmt]) {
+        let tried = |s: &mut Self| {
+            let (agg_base, iter_depth) = (s.agg_base, s.iter_depth);
+            s.stmts(body, false, true);
+            (s.agg_base, s.iter_depth) = (agg_base, iter_depth);
+        };
+        self.caught(tried, var, |s| s.stmts(handler, false, true));
+    }
+
+    /// Code, and what runs where it fails, with the message in `var`; nothing of that if it can't.
+    pub fn caught(
+        &mut self,
+        tried: impl FnOnce(&mut Self),
+        var: Option<LocalId>,
+        handler: impl FnOnce(&mut Self),
+    ) {
         let (catch, end) = (self.label(), self.label());
         let from = self.body.code.len() as u32;
-        let (agg_base, iter_depth) = (self.agg_base, self.iter_depth);
-        self.stmts(body, false, true);
-        (self.agg_base, self.iter_depth) = (agg_base, iter_depth);
+        tried(self);
         let to = self.body.code.len() as u32;
         if !self.body.code[from as usize..].iter().any(Ins::fails) {
-            // Nothing in it can fail.
             return;
         }
         self.jump(Op::Jmp, 0, 0, end);
         self.body.tries.push((from, to, catch));
         self.bind(catch);
         self.reachable = true;
-        let s = match var {
+        let message = match var {
             Some(l) => self.local(l).0,
             None => self.str_reg(),
         };
-        self.op(Op::Catch, s, 0, 0);
-        self.stmts(handler, false, true);
+        self.op(Op::Catch, message, 0, 0);
+        handler(self);
         self.bind(end);
     }
 }

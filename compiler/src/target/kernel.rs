@@ -73,9 +73,11 @@ impl Kernel {
 
     /// The system (`sched`) of a trace event (`sched_switch`), as the running kernel's tracefs has it.
     pub fn system_of_event(&self, event: &str) -> Option<String> {
+        if !self.running {
+            return None;
+        }
         let places = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
-        let mut systems =
-            places.iter().filter(|_| self.running).filter_map(|d| std::fs::read_dir(d).ok()).flatten();
+        let mut systems = places.iter().filter_map(|d| fs::read_dir(d).ok()).flatten();
         let system = systems.find_map(|s| s.ok().filter(|s| s.path().join(event).is_dir()))?;
         system.file_name().into_string().ok()
     }

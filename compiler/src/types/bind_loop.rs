@@ -15,6 +15,15 @@ use crate::syntax::ast;
 const LOG_BUCKETS: i64 = 128;
 
 impl Binder<'_, '_> {
+    /// The body of a loop in which that array must stay as it is.
+    fn in_walk(&mut self, array: Option<GlobalId>, body: &ast::Stmt, scope: &mut Scope) -> Vec<Stmt> {
+        let walked = scope.walked.len();
+        scope.walked.extend(array);
+        let body = self.in_loop(body, scope);
+        scope.walked.truncate(walked);
+        body
+    }
+
     pub(super) fn in_loop(&mut self, body: &ast::Stmt, scope: &mut Scope) -> Vec<Stmt> {
         scope.loops += 1;
         let body = self.stmt(body, scope);
@@ -91,10 +100,8 @@ impl Binder<'_, '_> {
                 self.needs(array, *agg, None, f.array.span);
             }
         }
-        scope.walked.push(array);
         let mut body = copies;
-        body.extend(self.in_loop(&f.body, scope));
-        scope.walked.pop();
+        body.extend(self.in_walk(Some(array), &f.body, scope));
         vec![stmt(
             StmtKind::Foreach(Box::new(Foreach { array, keys, value, slice, sort, limit, body })),
             span,
@@ -128,10 +135,7 @@ impl Binder<'_, '_> {
             value = Some(local);
             body.extend(copy);
         }
-        let walked = scope.walked.len();
-        scope.walked.extend(array_of(&stat));
-        body.extend(self.in_loop(&f.body, scope));
-        scope.walked.truncate(walked);
+        body.extend(self.in_walk(array_of(&stat), &f.body, scope));
         vec![stmt(StmtKind::ForeachBucket { bucket, value, stat, limit, sort, body }, span)]
     }
 
@@ -169,10 +173,7 @@ impl Binder<'_, '_> {
             body.extend(copy);
             value = Some(ForeachValue::Local(local));
         }
-        let walked = scope.walked.len();
-        scope.walked.extend(of_stat);
-        body.extend(self.in_loop(&f.body, scope));
-        scope.walked.truncate(walked);
+        body.extend(self.in_walk(of_stat, &f.body, scope));
         let (keys, slice) = (vec![Some(bucket)], vec![None]);
         let sort = Some((SortBy::Value, sort));
         let walk = StmtKind::Foreach(Box::new(Foreach { array, keys, value, slice, sort, limit, body }));

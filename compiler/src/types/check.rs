@@ -3,7 +3,7 @@
 //! kernel is for guru mode; a condition of a probe only looks. In: a bound
 //! [`Model`]. Out: diagnostics.
 
-use super::elide::Uses;
+use super::elide::{called_from, Uses};
 use super::hir::{Expr, ExprKind, FunctionId, GlobalId, StmtKind};
 use super::model::Model;
 use super::walk;
@@ -31,22 +31,14 @@ pub fn foreach_calls(world: &mut World<'_>, model: &Model) {
 /// Globals that a function, or what it calls, writes or deletes from.
 fn writes(model: &Model, from: FunctionId) -> HashSet<GlobalId> {
     let mut out = HashSet::new();
-    let mut seen = HashSet::new();
-    let mut todo = vec![from];
-    while let Some(id) = todo.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
+    for id in called_from(model, vec![from]) {
         let f = model.function(id);
-        let uses = Uses::of(&f.body);
-        out.extend(uses.globals_written);
+        out.extend(Uses::of(&f.body).globals_written);
         walk::each_stmt(&f.body, &mut |s| {
             if let StmtKind::DeleteGlobal(g) | StmtKind::DeleteElement { array: g, .. } = &s.kind {
                 out.insert(*g);
             }
         });
-        todo.extend(uses.calls);
-        todo.extend(f.next);
     }
     out
 }

@@ -301,15 +301,20 @@ fn is_empty(body: &[Stmt]) -> bool {
 
 /// Functions that some probe calls, directly or not.
 pub fn reachable(model: &Model) -> HashSet<FunctionId> {
-    let mut seen = HashSet::new();
-    let mut todo: Vec<FunctionId> = Vec::new();
+    let mut roots: Vec<FunctionId> = Vec::new();
     for p in &model.probes {
         let mut uses = Uses::of(&p.body);
         if let Some(c) = &p.condition {
             uses.add_value(c);
         }
-        todo.extend(uses.calls);
+        roots.extend(uses.calls);
     }
+    called_from(model, roots)
+}
+
+/// Those functions, and all that they call or hand on to by `next`.
+pub fn called_from(model: &Model, mut todo: Vec<FunctionId>) -> HashSet<FunctionId> {
+    let mut seen = HashSet::new();
     while let Some(id) = todo.pop() {
         if seen.insert(id) {
             let f = model.function(id);

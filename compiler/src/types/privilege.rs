@@ -3,13 +3,12 @@
 //! USERS"). In: a bound [`Model`]. Out: diagnostics. The module checks the
 //! caller again; here the script's author is told before.
 
-use super::elide::{reachable, Uses};
+use super::elide::{called_from, reachable};
 use super::hir::{Expr, ExprKind, FunctionId, Piece, Space};
 use super::model::Model;
 use super::walk;
 use crate::driver::Privilege;
 use crate::resolve::world::World;
-use std::collections::HashSet;
 use stp_vm::isa::{CAP_GURU, CAP_KERNEL_READ, CAP_USER_READ};
 
 /// Reports each use in code that probes can reach.
@@ -49,16 +48,8 @@ fn own_caps(e: &Expr) -> u32 {
 /// The `CAP_*` that a function takes, with all that it calls.
 pub fn caps(model: &Model, function: FunctionId) -> u32 {
     let mut caps = 0;
-    let mut seen = HashSet::new();
-    let mut todo = vec![function];
-    while let Some(id) = todo.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        let f = model.function(id);
-        walk::each_expr(&f.body, &mut |e| caps |= own_caps(e));
-        todo.extend(Uses::of(&f.body).calls);
-        todo.extend(f.next);
+    for id in called_from(model, vec![function]) {
+        walk::each_expr(&model.function(id).body, &mut |e| caps |= own_caps(e));
     }
     caps
 }

@@ -110,13 +110,12 @@ impl HostedSession {
         self.machine.set_fact(Helper::Jiffies, ticks as i64);
         let begin = Instant::now();
         let outcome = self.machine.run_with_reader(0, probe, &Hit::default(), value, pump);
-        let took = begin.elapsed();
+        let took = (begin.elapsed().as_nanos() as u64).max(1); // 0 is no time yet
         let st = &mut self.stats.probes[probe as usize];
         st.hits += 1;
-        let took = took.as_nanos() as u64;
         st.cycles += took;
-        st.cycles_min = if st.cycles_min == 0 { took.max(1) } else { st.cycles_min.min(took.max(1)) };
-        st.cycles_max = st.cycles_max.max(took.max(1));
+        st.cycles_min = if st.cycles_min == 0 { took } else { st.cycles_min.min(took) };
+        st.cycles_max = st.cycles_max.max(took);
         let unlimited = self.limits.suppress_errors != 0;
         match outcome {
             Outcome::Ok | Outcome::SkippedCond => {}

@@ -3,7 +3,8 @@
 //! In: values with their types. Out: one `sprintf` in the form of SystemTap:
 //! `name=0x1f`, structures as `{.a=1, .b={...}, .c=[...]}`, of arrays the first
 //! element, text in quotes. `$` goes one level into structures, `$$` into all that
-//! is inside. A text with a part that cannot be read when the handler runs is `ERROR`. What is long is cut with `...`: a print has a bounded number of arguments.
+//! is inside. A text with a part that cannot be read when the handler runs is `ERROR`.
+//! What is long is cut with `...`: a print has a bounded number of arguments.
 
 use super::long;
 use super::walk::{type_trouble, Value, OPTIMISED_OUT};
