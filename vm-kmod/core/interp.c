@@ -57,6 +57,10 @@
 #define SA     (&s[I_A(i)])
 #define IMM    ((s64)I_IMM(i))
 #define GLOBAL (&c->global[I_IMM(i)])
+/* How far a jump goes: loaded beside the instruction, not taken out of it, as
+ * what follows a taken jump waits for nothing else. */
+#define FAR  jump_imm(pc)
+#define NEAR jump_bc(pc)
 #define JUMP(when, by)              \
 	do {                        \
 		if (when)           \
@@ -68,6 +72,24 @@
 		if (unlikely(budget < 0) && !vm_more(c, &budget)) \
 			goto too_many;                            \
 	} while (0)
+
+/* the imm of the instruction before pc */
+static vm_inline notrace s64 jump_imm(const u64 *pc)
+{
+	s32 imm;
+
+	memcpy(&imm, (const u8 *)pc - 4, sizeof(imm));
+	return imm;
+}
+
+/* its b and c */
+static vm_inline notrace s64 jump_bc(const u64 *pc)
+{
+	u16 bc;
+
+	memcpy(&bc, (const u8 *)pc - 6, sizeof(bc));
+	return bc;
+}
 
 /* the frame's iterators are not started yet */
 static notrace void open_frame(struct vm_ctx *c, struct vm_frame *fr)
@@ -191,6 +213,7 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	struct vm_frame *fr = c->frames;
 	struct vm_global *g;
 	u64 i;
+	s64 a;
 	u32 n;
 	int did;
 
@@ -223,22 +246,26 @@ notrace int vm_exec(struct vm_ctx *c, const struct im_func *f)
 	vmcase(SHLI)	RA = (s64)((u64)RB << (IMM & 63)); vmbreak;
 	vmcase(SHRI)	RA = RB >> (IMM & 63); vmbreak;
 	/* jumps */
-	vmcase(JMP)	pc += I_IMM(i); vmbreak;
-	vmcase(JEQ)	JUMP(RA == RB, I_IMM(i)); vmbreak;
-	vmcase(JNE)	JUMP(RA != RB, I_IMM(i)); vmbreak;
-	vmcase(JLT)	JUMP(RA < RB, I_IMM(i)); vmbreak;
-	vmcase(JLE)	JUMP(RA <= RB, I_IMM(i)); vmbreak;
-	vmcase(JEQI)	JUMP(RA == IMM, I_BC(i)); vmbreak;
-	vmcase(JNEI)	JUMP(RA != IMM, I_BC(i)); vmbreak;
-	vmcase(JLTI)	JUMP(RA < IMM, I_BC(i)); vmbreak;
-	vmcase(JLEI)	JUMP(RA <= IMM, I_BC(i)); vmbreak;
-	vmcase(JGTI)	JUMP(RA > IMM, I_BC(i)); vmbreak;
-	vmcase(JGEI)	JUMP(RA >= IMM, I_BC(i)); vmbreak;
+	vmcase(JMP)	pc += FAR; vmbreak;
+	vmcase(JEQ)	JUMP(RA == RB, FAR); vmbreak;
+	vmcase(JNE)	JUMP(RA != RB, FAR); vmbreak;
+	vmcase(JLT)	JUMP(RA < RB, FAR); vmbreak;
+	vmcase(JLE)	JUMP(RA <= RB, FAR); vmbreak;
+	vmcase(JEQI)	JUMP(RA == IMM, NEAR); vmbreak;
+	vmcase(JNEI)	JUMP(RA != IMM, NEAR); vmbreak;
+	vmcase(JLTI)	JUMP(RA < IMM, NEAR); vmbreak;
+	vmcase(JLEI)	JUMP(RA <= IMM, NEAR); vmbreak;
+	vmcase(JGTI)	JUMP(RA > IMM, NEAR); vmbreak;
+	vmcase(JGEI)	JUMP(RA >= IMM, NEAR); vmbreak;
 	vmcase(CHARGE)	CHARGE(I_IMM(i)); vmbreak;
-	vmcase(LOOP)	CHARGE(I_A(i)); pc += I_IMM(i); vmbreak;
-	vmcase(LOOPLT)	CHARGE(I_C(i)); JUMP(RA < RB, I_IMM(i)); vmbreak;
-	vmcase(LOOPLTI)	CHARGE(1); JUMP(RA < IMM, -(s64)I_BC(i)); vmbreak;
-	vmcase(INCLT)	RA = (s64)((u64)RA + 1); CHARGE(I_C(i)); JUMP(RA < RB, I_IMM(i)); vmbreak;
+	vmcase(LOOP)	CHARGE(I_A(i)); pc += FAR; vmbreak;
+	vmcase(LOOPLT)	CHARGE(I_C(i)); JUMP(RA < RB, FAR); vmbreak;
+	vmcase(LOOPLTI)	CHARGE(1); JUMP(RA < IMM, -NEAR); vmbreak;
+	vmcase(INCLT)
+		a = RA = (s64)((u64)RA + 1);
+		CHARGE(I_C(i));
+		JUMP(a < RB, FAR);
+		vmbreak;
 	/* globals and maps */
 	vmcase(GGET)
 		g = GLOBAL;
