@@ -15,8 +15,3 @@ pub mod offsets;
 pub mod symbols;
 pub mod syscalls;
 pub mod tracepoints;
-
-#[cfg(test)]
-pub(crate) mod btf_build;
-#[cfg(test)]
-mod btf_tests;

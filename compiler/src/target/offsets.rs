@@ -105,7 +105,7 @@ pub fn offset(btf: &Btf, record: &str, path: &[&str]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::btf_build::Builder;
+    use crate::target::btf::build::Builder;
 
     #[test]
     fn offsets_are_taken_where_the_members_are_and_unknown_elsewhere() {

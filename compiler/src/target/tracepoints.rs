@@ -43,7 +43,7 @@ pub fn arguments<'a>(btf: &'a Btf, name: &str) -> Result<Option<Signature<'a>>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::btf_build::Builder;
+    use crate::target::btf::build::Builder;
 
     #[test]
     fn arguments_are_those_after_the_data_pointer() {

@@ -1,7 +1,7 @@
 //! Makes small BTF blobs for tests: types are added in order and numbered from 1.
 //! Knows the format only as Documentation/bpf/btf.rst states it, not the reader.
 
-use super::btf::kind;
+use super::kind;
 
 /// A blob in the making; a method that adds a type gives its number.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! BTF: what is read, and what a damaged file gets.
 
-use super::btf::{kind, Btf, BtfError};
-use super::btf_build::Builder;
-use super::ctype::{self, CType, Scalar, TypeError, TypeRef, TypeSource};
+use super::build::Builder;
+use super::{kind, Btf, BtfError};
+use crate::target::ctype::{self, CType, Scalar, TypeError, TypeRef, TypeSource};
 use std::sync::Arc;
 
 fn btf(b: &Builder) -> Btf {
