@@ -2,6 +2,7 @@
 //! their pieces. Part of `bind`.
 
 use super::bind::{untyped, Binder, Scope};
+use super::bind_target::Assignment;
 use super::hir::{
     AggOp, BinaryOp, Expr, ExprKind, FormatFlags, FormatNumber, FunctionId, GlobalId, Hist, LValue, LocalId,
     Piece, Print, StatRef, StatTarget,
@@ -126,11 +127,11 @@ impl Binder<'_, '_> {
             }
             ast::ExprKind::Assign { op, target, value } => {
                 if let ast::ExprKind::Target(var) = &target.kind {
-                    return self.assign_target(var, *op, value, span, scope);
+                    return self.assign_target(&Assignment { var, op: *op, value, span }, scope);
                 }
                 if let ast::ExprKind::Index { base, keys } = &target.kind {
                     if let Some(var) = self.indexed_pointer(base, keys, target.span, scope) {
-                        return self.assign_target(&var, *op, value, span, scope);
+                        return self.assign_target(&Assignment { var: &var, op: *op, value, span }, scope);
                     }
                 }
                 let left = target;
@@ -156,7 +157,7 @@ impl Binder<'_, '_> {
                 if let ast::ExprKind::Target(var) = &target.kind {
                     let one = ast::Expr { kind: ast::ExprKind::Number(1), span };
                     let op = if *increment { BinaryOp::Add } else { BinaryOp::Sub };
-                    return self.assign_target(var, Some(op), &one, span, scope);
+                    return self.assign_target(&Assignment { var, op: Some(op), value: &one, span }, scope);
                 }
                 match self.lvalue(target, span, scope) {
                     Some(target) => ExprKind::IncDec { increment: *increment, prefix: *prefix, target },

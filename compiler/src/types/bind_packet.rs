@@ -2,9 +2,10 @@
 //! becomes of it. Part of `bind`. Addresses are numbers, for `@cast`.
 
 use super::bind::{untyped, Binder, Scope};
-use super::hir::{BinaryOp, Expr, ExprKind, Place};
+use super::bind_target::Assignment;
+use super::hir::{Expr, ExprKind, Place};
 use crate::diag::Span;
-use crate::syntax::ast::{self, TargetBase, TargetVar};
+use crate::syntax::ast::{TargetBase, TargetVar};
 use stp_vm::isa::Helper;
 
 /// Does the variable stand in a netfilter probe?
@@ -39,14 +40,8 @@ impl Binder<'_, '_> {
         untyped(ExprKind::Helper { helper, args }, span)
     }
 
-    pub(super) fn assign_packet(
-        &mut self,
-        var: &TargetVar,
-        op: Option<BinaryOp>,
-        value: &ast::Expr,
-        span: Span,
-        scope: &mut Scope,
-    ) -> Expr {
+    pub(super) fn assign_packet(&mut self, set: &Assignment, scope: &mut Scope) -> Expr {
+        let Assignment { var, op, value, span } = *set;
         let value = self.expr(value, scope);
         let message = match &var.base {
             TargetBase::Name(n) if n != "$verdict" || !var.path.is_empty() => {

@@ -14,6 +14,14 @@ use crate::resolve::world::{Body, UnitId};
 use crate::syntax::ast::{self, PathStep, TargetBase, TargetVar, UnaryOp};
 use stp_vm::isa::Helper;
 
+/// `$x = value`, or with an operator `$x += value`.
+pub(super) struct Assignment<'e> {
+    pub var: &'e TargetVar,
+    pub op: Option<BinaryOp>,
+    pub value: &'e ast::Expr,
+    pub span: Span,
+}
+
 /// Is the value of an expression known once target variables are? What such a
 /// condition rules out is not looked at, so that it may name what is not there.
 pub fn is_static(e: &ast::Expr) -> bool {
@@ -249,20 +257,13 @@ impl Binder<'_, '_> {
         }
     }
 
-    /// `$x = value`, `$x += value`.
-    pub(super) fn assign_target(
-        &mut self,
-        var: &TargetVar,
-        op: Option<BinaryOp>,
-        value: &ast::Expr,
-        span: Span,
-        scope: &mut Scope,
-    ) -> Expr {
+    pub(super) fn assign_target(&mut self, set: &Assignment, scope: &mut Scope) -> Expr {
+        let Assignment { var, op, value, span } = *set;
         if bind_value::is_one(var, scope) {
-            return self.assign_value(var, op, value, span, scope);
+            return self.assign_value(set, scope);
         }
         if bind_packet::is_one(var, scope) {
-            return self.assign_packet(var, op, value, span, scope);
+            return self.assign_packet(set, scope);
         }
         let mut new = self.expr(value, scope);
         if let Some(op) = op {

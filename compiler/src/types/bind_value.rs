@@ -2,10 +2,11 @@
 //! reader of the file, or gets from a writer. Part of `bind`. SystemTap's words.
 
 use super::bind::{untyped, Binder, Scope};
+use super::bind_target::Assignment;
 use super::hir::{BinaryOp, Expr, ExprKind, Place};
 use crate::diag::Span;
 use crate::resolve::points::Derived;
-use crate::syntax::ast::{self, TargetBase, TargetVar};
+use crate::syntax::ast::{TargetBase, TargetVar};
 use stp_vm::isa::Helper;
 
 /// Does the variable stand in a probe whose only variable is `$value`?
@@ -43,14 +44,8 @@ impl Binder<'_, '_> {
         untyped(ExprKind::Helper { helper: Helper::Value, args: Vec::new() }, span)
     }
 
-    pub(super) fn assign_value(
-        &mut self,
-        var: &TargetVar,
-        op: Option<BinaryOp>,
-        value: &ast::Expr,
-        span: Span,
-        scope: &mut Scope,
-    ) -> Expr {
+    pub(super) fn assign_value(&mut self, set: &Assignment, scope: &mut Scope) -> Expr {
+        let Assignment { var, op, value, span } = *set;
         let message = wrong_value(var).or(match op {
             _ if !is_read(scope) => Some("procfs $value variable is read-only in a procfs write probe"),
             None | Some(BinaryOp::Concat) => None,

@@ -7,8 +7,8 @@ use crate::resolve::target_api::{
     Access, Callees, PlaceContext, Query, Spec, TargetPlace, TargetVars, Variant,
 };
 use crate::syntax::ast::{self, Ident, PathStep, TargetBase, TargetVar};
+use crate::target::btf::build::Builder;
 use crate::target::btf::Btf;
-use crate::target::btf_build::Builder;
 use crate::target::ctype::{self, RecordKind, TypeSource};
 use crate::target::kernel::Kernel;
 use crate::types::hir::{Expr, ExprKind, Piece, Place, Space, Ty};
