@@ -72,6 +72,12 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, include_str!("scripts/narrow.expected")),
         ),
         Check::new(
+            "what system calls give through memory is told at their return",
+            "stap -DSTP_NO_OVERLOAD -c returned /scripts/returned.stp >out || exit\n\
+             sed \"s/ $(cat fs)\\$/ FS/\" out",
+            |o| prints(o, include_str!("scripts/returned.expected")),
+        ),
+        Check::new(
             "a disk's requests say where and how much",
             // block 8 of 4096 bytes is sector 64 of 512, block 16 is sector 128; what is done has nothing left
             "modprobe null_blk || exit\n\
