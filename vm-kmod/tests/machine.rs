@@ -447,6 +447,33 @@ fn memory_is_read_by_size_and_faults_are_errors() {
 }
 
 #[test]
+fn loads_that_take_a_bad_address_read_0_there_and_what_is_elsewhere() {
+    let mut im = Image::new();
+    let f = im.fmt("%d %d %d %d\n");
+    im.probe(
+        &[
+            i(Op::Arg, 0, 0, 0, 0),
+            i(Op::Ldi, 1, 0, 0, 7),
+            i(Op::Ldi, 2, 0, 0, 8),
+            i(Op::Ldm, 1, 0, 8 | 32, 0x1000),
+            i(Op::Ldu, 2, 0, 4 | 16 | 32, 0x1000),
+            i(Op::Ldm, 3, 0, 1 | 16 | 32, 0),
+            i(Op::Ldu, 4, 0, 2 | 32, 0),
+            i(Op::Print, 0, 1, 0, f),
+            i(Op::Ldm, 1, 0, 8, 0x1000),
+            i(Op::Ret, 0, 0, 0, 0),
+        ],
+        &[],
+    );
+    let mut m = im.machine(1);
+    m.map(0x1000, &(-2i64).to_le_bytes(), false, false);
+    m.map(0x1000, &(-2i64).to_le_bytes(), true, false);
+    let hit = Hit { args: vec![0x1000], ..Hit::default() };
+    assert_eq!(m.run(0, 0, &hit), Outcome::Error);
+    assert_eq!(text(&m), "0 0 -2 65534\nERROR: read fault [man error::fault] at 0x2000\n");
+}
+
+#[test]
 fn globals_keep_their_values_between_handlers() {
     let mut im = Image::new();
     let (n, s, p) = (im.int(40), im.string("init"), im.percpu());
