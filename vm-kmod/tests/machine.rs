@@ -474,6 +474,31 @@ fn loads_that_take_a_bad_address_read_0_there_and_what_is_elsewhere() {
 }
 
 #[test]
+fn an_image_knows_the_sizes_of_its_parts() {
+    let mut im = Image::new();
+    let f = im.fmt("%d %d %d\n");
+    im.str("a text");
+    let size = Helper::ImageSize as i32;
+    let code = [
+        i(Op::Ldi, 0, 0, 0, 0),
+        i(Op::Helpi, 1, 0, 0, size),
+        i(Op::Ldi, 0, 0, 0, 1),
+        i(Op::Helpi, 2, 0, 0, size),
+        i(Op::Ldi, 0, 0, 0, 2),
+        i(Op::Helpi, 3, 0, 0, size),
+        i(Op::Print, 0, 1, 0, f),
+        i(Op::Ret, 0, 0, 0, 0),
+    ];
+    im.probe(&code, &[]);
+    let m = im.machine(1);
+    assert_eq!(m.run(0, 0, &Hit::default()), Outcome::Ok);
+    let flat = im.flat();
+    // the header's table of sections, an offset and a count each: constants are the fifth, bytes the seventh
+    let count = |n: usize| u32::from_le_bytes(flat[32 + 8 * n + 4..][..4].try_into().unwrap());
+    assert_eq!(text(&m), format!("64 {} {}\n", 8 * count(4) + count(6), flat.len()));
+}
+
+#[test]
 fn globals_keep_their_values_between_handlers() {
     let mut im = Image::new();
     let (n, s, p) = (im.int(40), im.string("init"), im.percpu());
