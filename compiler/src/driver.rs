@@ -42,7 +42,7 @@ pub struct Options {
     pub suppress_handler_errors: bool,
     /// `--no-global-var-display`
     pub hide_globals: bool,
-    /// `--skip-badvars`: a context variable that can't be had is 0.
+    /// `--skip-badvars`: a context variable that can't be had, now or when the handler runs, is 0.
     pub skip_badvars: bool,
     /// `stapdev`, `stapsys` or `stapusr`.
     pub privilege: Privilege,

@@ -89,6 +89,19 @@ const BAD: &str = "armed\n\
     caught\n\
     goes on\n";
 
+/// Of the two numbers of a line the second is read through good pointers (`stp_first`, and `stp_second` behind it).
+const SKIPPED: &str = "armed\n\
+    0 and 123456789012345\n\
+    0\n\
+    0 1\n\
+    0 6\n\
+    {.a=0, .low=0, .mid=0, .sign=0}\n\
+    0\n\
+    caught, still 5\n\
+    caught\n\
+    goes on with 0\n\
+    kept 0\n";
+
 /// One script by BTF and by debuginfo: the same output, once.
 fn both(options: &str, script: &str) -> String {
     format!(
@@ -189,6 +202,11 @@ pub fn checks() -> Vec<Check> {
             "a structure at a bad address prints as ERROR, a member of it ends the handler",
             &both("-g", "bad_addresses"),
             |o| prints(o, BAD),
+        ),
+        Check::new(
+            "what can't be read is 0 with --skip-badvars",
+            &both("-g --skip-badvars", "skipped_addresses"),
+            |o| prints(o, SKIPPED),
         ),
         Check::new(
             "registers that hold no arguments, at entries, statements and returns",

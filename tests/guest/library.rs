@@ -72,6 +72,22 @@ pub fn checks() -> Vec<Check> {
             |o| prints(o, include_str!("scripts/narrow.expected")),
         ),
         Check::new(
+            "what system calls give through memory is told at their return",
+            "stap -DSTP_NO_OVERLOAD -c returned /scripts/returned.stp >out || exit\n\
+             sed \"s/ $(cat fs)\\$/ FS/\" out",
+            |o| prints(o, include_str!("scripts/returned.expected")),
+        ),
+        Check::new(
+            "parameters of a call are what a handler of nd_syscall makes of them, with -g",
+            "for how in -g -w; do\n\
+             stap $how -DSTP_NO_OVERLOAD -c \"sh -c 'exec changed_calls >made'\" /scripts/changed_calls.stp >out || exit\n\
+             cat made out; rm -rf /tmp/first /tmp/other; done",
+            |o| {
+                let changed = "wrote 5, seek to 4, wrote 78\nmade 0 /tmp/other 0 700, mask 0\nseen\n";
+                prints(o, &format!("{changed}wrote 77, seek to 33, wrote 78\nmade 0 /tmp/first -1 0, mask 111\n"))
+            },
+        ),
+        Check::new(
             "a disk's requests say where and how much",
             // block 8 of 4096 bytes is sector 64 of 512, block 16 is sector 128; what is done has nothing left
             "modprobe null_blk || exit\n\

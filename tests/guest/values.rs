@@ -25,7 +25,8 @@ pub fn checks() -> Vec<Check> {
             prints(
                 o,
                 "out 127.0.0.1 127.0.0.2 7777 1 on lo\nin 127.0.0.1 127.0.0.2 7777\n\
-                 from 127.0.0.1 to 127.0.0.2, segments of 1000\nsame\n",
+                 from 127.0.0.1 to 127.0.0.2, segments of 1000\n\
+                 made 1 from state 2, 1 7 8\nmade 1 from state 3, 1 7 8\nfailed in state 2 of 2 3, 1\nsame\n",
             )
         }),
         Check::new(
@@ -82,6 +83,7 @@ await /proc/net/tcp ':1E61 00000000:0000 0A'
 await /proc/net/tcp ':1E61 0100007F:.* 01 '
 sleep 1
 grep ':1E61.* 01 ' /proc/net/tcp >rows
+nc 127.0.0.2 7778 </dev/null 2>/dev/null
 kill $client $server; kill -INT $st; wait $st; cat err >&2
 set -- $before $(opens); echo "opens $(($3 - $1)) $(($4 - $2))" >>rows.opens
 # after the pointer: rto, ato, quick acks, cwnd, ssthresh
@@ -89,7 +91,7 @@ awk '{ print $2, $3, $4, $13, $16, $17 }' rows >theirs
 cat rows.opens >>theirs
 # waiting has read the rows as well
 (grep '^[0-9A-F]\{8\}:' out | tail -2; grep '^opens' out) >ours
-grep '^from\|^in\|^out' out | sort -ur
+grep '^from\|^in\|^out' out | sort -ur; grep '^made\|^failed' out
 [ $(wc -l <theirs) = 3 ] && diff ours theirs >&2 && echo same
 "#;
 

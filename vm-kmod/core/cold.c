@@ -219,13 +219,21 @@ static notrace void load_walk(struct vm_ctx *c, struct vm_aggslot *a, const stru
 
 /* -- memory ------------------------------------------------------------------------ */
 
+notrace int vm_bad_load(struct vm_ctx *c, u64 addr, u32 how, s64 *out)
+{
+	if (!(how & 32))
+		return vm_raise(c, E_READ, (s64)addr);
+	*out = 0;
+	return 0;
+}
+
 static notrace int load_user(struct vm_ctx *c, u64 addr, u32 how, s64 *out)
 {
 	u32 size = how & 15, drop = 64 - 8 * size;
 	u64 v = 0;
 
 	if (vmh_read_user(&v, addr, size))
-		return vm_raise(c, E_READ, (s64)addr);
+		return vm_bad_load(c, addr, how, out);
 	*out = how & 16 ? (s64)(v << drop) >> drop : (s64)v;
 	return 0;
 }

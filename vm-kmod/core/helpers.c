@@ -211,6 +211,15 @@ static notrace int string_at(struct vm_ctx *c, const struct vm_slot *s, s64 pos,
 	return 0;
 }
 
+static notrace s64 image_size(const struct vm_prog *p, s64 part)
+{
+	if (part == 0)
+		return (s64)prog_n(p, IM_S_CODE) * 8;
+	if (part == 1)
+		return (s64)prog_n(p, IM_S_CONST) * 8 + prog_n(p, IM_S_BYTES);
+	return (s64)p->len;
+}
+
 static notrace s64 position(const struct vm_slot *s, const struct vm_slot *what)
 {
 	u32 at = slot_find(s, what, 0);
@@ -332,6 +341,9 @@ notrace int help_int(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_sl
 		break;
 	case H_SPECULATION:
 		return spec_begin(c, out);
+	case H_IMAGE_SIZE:
+		*out = image_size(c->prog, ri[0]);
+		break;
 	case H_PID2TASK:
 	case H_LOADAVG:
 	case H_NODE:

@@ -189,7 +189,7 @@ static vm_inline notrace int load_memory(struct vm_ctx *c, u64 addr, u32 how, s6
 	u64 v;
 
 	if (unlikely(vm_read_word(addr, size, &v)))
-		return vm_raise(c, E_READ, (s64)addr);
+		return vm_bad_load(c, addr, how, out);
 	*out = how & 16 ? (s64)(v << drop) >> drop : (s64)v;
 	return 0;
 }

@@ -218,6 +218,8 @@ static inline notrace bool vm_work(struct vm_ctx *c, u64 steps)
 int vm_exec(struct vm_ctx *c, const struct im_func *f);
 /* -- cold.c: opcodes behind the escape; 0 go on, 1 jump by imm, -1 error -- */
 int vm_cold(struct vm_ctx *c, u64 i, s64 *r, struct vm_slot *s);
+/* nothing can be read at addr: 0 for loads that take it so, else -1 and a read fault */
+int vm_bad_load(struct vm_ctx *c, u64 addr, u32 how, s64 *out);
 
 /* -- helpers.c: 0, or -1 and the error is in the context -- */
 int help_none(struct vm_ctx *c, u32 id, const s64 *ri, const struct vm_slot *ss);

@@ -211,9 +211,9 @@ static int check_imm(struct verifier *v, u32 op, u32 immk, s32 imm)
 
 static bool memory_size_ok(u32 op, u32 c)
 {
-	u32 size = c & ~16u;
+	u32 size = c & ~48u;
 
-	if ((op == OP_STM || op == OP_STU) && c & 16)
+	if ((op == OP_STM || op == OP_STU) && c & 48)
 		return false;
 	return size == 1 || size == 2 || size == 4 || size == 8;
 }

@@ -47,7 +47,8 @@ static __always_inline void dispatch(struct syscalls *sc, struct pt_regs *regs, 
 	hit.addr = 0;
 	hit.caller = 0;
 	hit.nargs = NREGS;
-	hit.flags = HIT_CALLER | (leave ? VM_HIT_RETURN : 0) | (narrow ? VM_HIT_COMPAT : 0);
+	/* the call is made with what stands in the registers behind the event */
+	hit.flags = HIT_CALLER | (leave ? VM_HIT_RETURN : HIT_LIVE) | (narrow ? VM_HIT_COMPAT : 0);
 	hit.sysnr = nr;
 	hit.host = &sc->caller[leave];
 	for (; *order != END; order++)

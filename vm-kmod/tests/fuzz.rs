@@ -261,7 +261,8 @@ fn instruction(r: &mut Rng, im: &Image, pc: usize, start: usize, end: usize) -> 
         }
         Op::Unlock | Op::Catch | Op::Ret if !r.one_in(20) => x = i(Op::Addi, 0, 0, 0, 1),
         Op::Sext | Op::Zext => x.c = 1 + r.below(64) as u8,
-        Op::Ldm | Op::Ldu | Op::Stm | Op::Stu => x.c = *r.pick(&[1, 2, 4, 8]),
+        Op::Ldm | Op::Ldu => x.c = *r.pick(&[1, 2, 4, 8]) | *r.pick(&[0, 16, 32, 48]),
+        Op::Stm | Op::Stu => x.c = *r.pick(&[1, 2, 4, 8]),
         Op::Agget => x.c = r.below(6) as u8,
         Op::Prhist | Op::Sphist => {
             let shapes: Vec<i32> =

@@ -447,6 +447,58 @@ fn memory_is_read_by_size_and_faults_are_errors() {
 }
 
 #[test]
+fn loads_that_take_a_bad_address_read_0_there_and_what_is_elsewhere() {
+    let mut im = Image::new();
+    let f = im.fmt("%d %d %d %d\n");
+    im.probe(
+        &[
+            i(Op::Arg, 0, 0, 0, 0),
+            i(Op::Ldi, 1, 0, 0, 7),
+            i(Op::Ldi, 2, 0, 0, 8),
+            i(Op::Ldm, 1, 0, 8 | 32, 0x1000),
+            i(Op::Ldu, 2, 0, 4 | 16 | 32, 0x1000),
+            i(Op::Ldm, 3, 0, 1 | 16 | 32, 0),
+            i(Op::Ldu, 4, 0, 2 | 32, 0),
+            i(Op::Print, 0, 1, 0, f),
+            i(Op::Ldm, 1, 0, 8, 0x1000),
+            i(Op::Ret, 0, 0, 0, 0),
+        ],
+        &[],
+    );
+    let mut m = im.machine(1);
+    m.map(0x1000, &(-2i64).to_le_bytes(), false, false);
+    m.map(0x1000, &(-2i64).to_le_bytes(), true, false);
+    let hit = Hit { args: vec![0x1000], ..Hit::default() };
+    assert_eq!(m.run(0, 0, &hit), Outcome::Error);
+    assert_eq!(text(&m), "0 0 -2 65534\nERROR: read fault [man error::fault] at 0x2000\n");
+}
+
+#[test]
+fn an_image_knows_the_sizes_of_its_parts() {
+    let mut im = Image::new();
+    let f = im.fmt("%d %d %d\n");
+    im.str("a text");
+    let size = Helper::ImageSize as i32;
+    let code = [
+        i(Op::Ldi, 0, 0, 0, 0),
+        i(Op::Helpi, 1, 0, 0, size),
+        i(Op::Ldi, 0, 0, 0, 1),
+        i(Op::Helpi, 2, 0, 0, size),
+        i(Op::Ldi, 0, 0, 0, 2),
+        i(Op::Helpi, 3, 0, 0, size),
+        i(Op::Print, 0, 1, 0, f),
+        i(Op::Ret, 0, 0, 0, 0),
+    ];
+    im.probe(&code, &[]);
+    let m = im.machine(1);
+    assert_eq!(m.run(0, 0, &Hit::default()), Outcome::Ok);
+    let flat = im.flat();
+    // the header's table of sections, an offset and a count each: constants are the fifth, bytes the seventh
+    let count = |n: usize| u32::from_le_bytes(flat[32 + 8 * n + 4..][..4].try_into().unwrap());
+    assert_eq!(text(&m), format!("64 {} {}\n", 8 * count(4) + count(6), flat.len()));
+}
+
+#[test]
 fn globals_keep_their_values_between_handlers() {
     let mut im = Image::new();
     let (n, s, p) = (im.int(40), im.string("init"), im.percpu());

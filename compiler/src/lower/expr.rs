@@ -137,7 +137,9 @@ impl Fun<'_, '_> {
                     Space::User => Op::Ldu,
                 };
                 self.cx.caps |= if op == Op::Ldm { CAP_KERNEL_READ } else { CAP_USER_READ };
-                let c = u32::from(*size) | u32::from(*signed && *size < 8) << 4;
+                let c = u32::from(*size)
+                    | u32::from(*signed && *size < 8) << 4
+                    | u32::from(self.cx.program.skip_badvars) << 5;
                 self.at(e.span);
                 self.emit(Ins { imm: offset, ..Ins::abc(op, d, base, c) });
             }

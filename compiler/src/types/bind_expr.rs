@@ -489,6 +489,17 @@ impl Binder<'_, '_> {
             self.world.diags.push(d);
             return;
         }
+        if let Some(what) = super::absent::tells_of(name) {
+            let message = format!("function {name} is not there yet: nothing here tells of {what}");
+            let d = Diagnostic::error(Stage::Semantic, "function-of-programs", message)
+                .at(span)
+                .token(self.world.token(span))
+                .help(
+                    "backtrace() tells of the kernel's stack, uaddr() where the program left for the kernel",
+                );
+            self.world.diags.push(d);
+            return;
+        }
         let mut known: Vec<String> = vec!["error".into()];
         for (u, of) in self.world.units.iter().enumerate() {
             known.extend(

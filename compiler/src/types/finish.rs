@@ -40,7 +40,9 @@ pub fn finish(world: &mut World<'_>, model: Model, limits: Limits, name: String)
     if f.world.diags.has_errors() {
         return None;
     }
-    Some(Program { name, globals, functions: bodies, probes, limits, guru: f.world.options.guru })
+    let options = &f.world.options;
+    let (guru, skip_badvars) = (options.guru, options.skip_badvars);
+    Some(Program { name, globals, functions: bodies, probes, limits, guru, skip_badvars })
 }
 
 struct Finish<'f, 'w> {

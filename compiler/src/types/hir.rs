@@ -32,6 +32,8 @@ pub struct Program {
     pub limits: Limits,
     /// `-g`
     pub guru: bool,
+    /// `--skip-badvars`: a load from a bad address gives 0.
+    pub skip_badvars: bool,
 }
 
 #[derive(Clone, Debug)]

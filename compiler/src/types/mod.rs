@@ -5,6 +5,7 @@
 //! [`World`]. Out: a [`Program`](hir::Program), or diagnostics; as many of
 //! them as one run can find.
 
+mod absent;
 mod autocast;
 pub mod bind;
 mod bind_entered;

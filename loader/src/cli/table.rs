@@ -130,7 +130,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("notime", None, Some("suppress-time-limits"), "disable MAXACTION, MAXTRYLOCK and overload limits (with -g)"),
     opt("noerrors", None, Some("suppress-handler-errors"), "catch all run-time errors, quietly skip probe handlers"),
     opt("novardisplay", None, Some("no-global-var-display"), "do not print at the end what globals hold that are written and never read"),
-    opt("skipbadvars", None, Some("skip-badvars"), "take 0, with a warning, for context variables that a probe point has not"),
+    opt("skipbadvars", None, Some("skip-badvars"), "take 0 for context variables that a probe point has not (with a warning) or that can't be read"),
     opt("color", None, Some("color"), "colour messages: never, auto or always").alias("colour").maybe("WHEN", "always"),
     opt("sysroot", None, Some("sysroot"), "directory under which files of the traced system are").value("DIR"),
     opt("dumpfunctions", None, Some("dump-functions"), "list the functions of the tapset library"),

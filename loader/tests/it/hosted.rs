@@ -403,6 +403,7 @@ fn lists_of_functions_say_who_may_call_them() {
     let has = |line: &str| assert!(listed.lines().any(|l| l == line), "no line `{line}` in\n{listed}");
     // of the machine
     has("strlen:long (s:string) [unprivileged]");
+    has("error:unknown (msg:string) [unprivileged]");
     has("raise:unknown (signo:long) [guru]");
     has("pid2task:long (pid:long)");
     // of the library, by what they call

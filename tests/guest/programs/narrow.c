@@ -47,6 +47,7 @@ int main(void)
 	int32_t times[4] = { 1000, 5, 2000, 6 };
 	uint32_t old_act[4] = { 0, 1 << (12 - 1), 0x10000000, 0 };
 	uint32_t act[5] = { 1, 0x10000000, 0, 1 << (10 - 1), 0 };
+	uint32_t mask[2] = { 1 << (10 - 1), 0 };
 	uint32_t send[4] = { 50, low("hello", 6), 5, 0x40 };
 	uint32_t recv[4] = { 50, low("", 1), 1, 2 };
 	int fd = open("/tmp/narrow.file", O_CREAT | O_RDWR | O_TRUNC, 0600);
@@ -65,6 +66,7 @@ int main(void)
 	call(102, 9, low(send, sizeof(send)), 0, 0, 0);		/* socketcall: send */
 	call(102, 10, low(recv, sizeof(recv)), 0, 0, 0);	/* socketcall: recv */
 	call(117, 4, 77, 0, 0, low("", 1)); /* ipc: semtimedop of a set that is not there */
+	call(327, -1, low(mask, sizeof(mask)), 8, 0x80000, 0); /* signalfd4 */
 	unlink("/tmp/narrow.file");
 	return 0;
 }

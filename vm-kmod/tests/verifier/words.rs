@@ -113,7 +113,10 @@ fn field_unused_is_zero_and_numbers_are_in_range() {
     pair(&[ldi, i(Op::Sext, 0, 0, 64, 0), RET], &[ldi, i(Op::Sext, 0, 0, 65, 0), RET], Rule::Field);
     pair(&[ldi, i(Op::Zext, 0, 0, 1, 0), RET], &[ldi, i(Op::Zext, 0, 0, 0, 0), RET], Rule::Field);
     pair(&[ldi, i(Op::Ldm, 0, 0, 24, 0), RET], &[ldi, i(Op::Ldm, 0, 0, 3, 0), RET], Rule::Field);
+    pair(&[ldi, i(Op::Ldm, 0, 0, 56, 0), RET], &[ldi, i(Op::Ldm, 0, 0, 72, 0), RET], Rule::Field);
+    pair(&[ldi, i(Op::Ldu, 0, 0, 33, 0), RET], &[ldi, i(Op::Ldu, 0, 0, 35, 0), RET], Rule::Field);
     pair(&[ldi, i(Op::Stm, 0, 0, 8, 0), RET], &[ldi, i(Op::Stm, 0, 0, 24, 0), RET], Rule::Field);
+    pair(&[ldi, i(Op::Stm, 0, 0, 8, 0), RET], &[ldi, i(Op::Stm, 0, 0, 40, 0), RET], Rule::Field);
     pair(&[i(Op::Arg, 0, 0, 0, 11), RET], &[i(Op::Arg, 0, 0, 0, 12), RET], Rule::Field);
     pair(&[i(Op::Charge, 0, 0, 0, 1), RET], &[i(Op::Charge, 0, 0, 0, 0), RET], Rule::Field);
 }

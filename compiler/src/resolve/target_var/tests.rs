@@ -329,6 +329,27 @@ fn system_calls_have_the_arguments_of_the_table() {
 }
 
 #[test]
+fn arguments_of_system_calls_are_written_at_the_call_only() {
+    let k = kernel();
+    let write = |compat: bool, ret: bool, text: &str| {
+        let found = k.places(&Query::Syscall { name: "pread64".into(), compat, ret }).expect("places");
+        let (var, operands) = parse(text);
+        let seven = Expr { kind: ExprKind::Number(7), ty: Ty::Long, span: SPAN };
+        let context = PlaceContext { at: Some(&found[0]), guru: true };
+        let written = k.variable(context, &var, &operands, Access::Write(Box::new(seven)));
+        written.map(|e| show(&e)).map_err(|d| d.code)
+    };
+    // rdi and r10; ebx and esi of 32-bit tasks
+    assert_eq!(write(false, false, "$fd"), Ok("SetRegister(5,7)".into()));
+    assert_eq!(write(false, false, "$pos"), Ok("SetRegister(10,7)".into()));
+    assert_eq!(write(true, false, "$fd"), Ok("SetRegister(3,7)".into()));
+    assert_eq!(write(true, false, "$arg4"), Ok("SetRegister(4,7)".into()));
+    assert_eq!(write(false, false, "$nope"), Err("unknown-parameter"));
+    assert_eq!(write(false, false, "$fd->x"), Err("write-register"));
+    assert_eq!(write(false, true, "$fd"), Err("write-at-return"));
+}
+
+#[test]
 fn casts_read_what_a_number_points_to() {
     let k = kernel();
     let value = Expr { kind: ExprKind::Local(crate::types::hir::LocalId(0)), ty: Ty::Long, span: SPAN };

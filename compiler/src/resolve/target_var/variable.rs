@@ -19,6 +19,7 @@ use crate::target::dwarf::scope::VariableKind;
 use crate::target::syscalls::{ArgKind, Syscall};
 use crate::target::tracepoints;
 use crate::types::hir::{Expr, ExprKind, Space, Ty};
+use stp_vm::isa::Helper;
 
 impl KernelTarget {
     pub(super) fn make_variable(
@@ -361,10 +362,31 @@ impl KernelTarget {
         name: &str,
         access: Access,
     ) -> Result<Expr, Diagnostic> {
-        if !matches!(access, Access::Read) {
-            return Err(self.error("write-register", "arguments of system calls can only be read"));
-        }
         let bare = name.trim_start_matches('$');
+        if let Access::Write(value) = access {
+            if returns {
+                let message = "arguments of system calls are written at the call, not at its return";
+                return Err(self.error("write-at-return", message));
+            }
+            if !var.path.is_empty() {
+                return Err(
+                    self.error("write-register", "arguments of system calls are numbers here; use @cast")
+                );
+            }
+            let named = call.and_then(|c| c.args.iter().position(|a| a.name == bare));
+            let numbered = bare.strip_prefix("arg").and_then(|n| n.parse::<usize>().ok()?.checked_sub(1));
+            if let Some(register) = named.or(numbered).and_then(|n| syscall_registers(compat).get(n).copied())
+            {
+                let args = vec![long(ExprKind::Number(register.into()), var.span), *value];
+                return Ok(long(ExprKind::Helper { helper: Helper::SetRegister, args }, var.span));
+            }
+            if name.starts_with("$$") {
+                return Err(self
+                    .error("write-register", format!("'{name}' is made of arguments and can only be read")));
+            }
+        } else if !matches!(access, Access::Read) {
+            return Err(self.error("write-register", "arguments of system calls have no address"));
+        }
         let kind = if name == "$$parms" || name == "$$vars" {
             let args = call.map_or(&[][..], |c| &c.args);
             let values: Vec<(&str, Expr)> = args
@@ -486,6 +508,14 @@ fn base_name(var: &TargetVar) -> &str {
 fn syscall_arg(n: usize, kind: ArgKind, compat: bool, span: Span) -> Expr {
     let (bits, signed) = kind.bits(compat);
     long(ExprKind::ProbeArg { n: n as u8, bits, signed }, span)
+}
+
+/// The registers of a call's arguments, by their DWARF numbers (syscall(2)).
+fn syscall_registers(compat: bool) -> [u8; 6] {
+    match compat {
+        false => [5, 4, 1, 10, 8, 9],
+        true => [3, 2, 1, 4, 5, 6],
+    }
 }
 
 /// How much of a register holds a value of the type.
