@@ -147,10 +147,12 @@ fn entered(load: &str, path: &str) -> String {
 
 pub fn checks() -> Vec<Check> {
     let inside = format!(
-        "{} {} {}",
+        "{} {} {} {} {}",
         at("stp_leaf", "sum is known here"),
         at("stp_run", "within is known here"),
-        at("stp_run", "in_memory is known here")
+        at("stp_run", "in_memory is known here"),
+        at("stp_run", "int product = factor"),
+        at("stp_*", "int product = factor")
     );
     vec![
         Check::new(
@@ -340,12 +342,15 @@ pub fn checks() -> Vec<Check> {
                 ok(o)?;
                 let out = o.out();
                 let want = [
+                    "a line of stp_inlined",
+                    "a line of stp_run",
                     "in_memory 1050 at 0",
                     "inlined 55 3",
                     "label stp_run",
                     "matrix 6 2 4",
                     "static 4711 300",
                     "address 1",
+                    "its caller's line 1050",
                     "stp_run 1633",
                     "sum 336",
                     "within 55",
