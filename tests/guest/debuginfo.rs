@@ -378,11 +378,16 @@ pub fn checks() -> Vec<Check> {
                  try stp_leaf '$count = 1' 'need stap -g'\n\
                  stap -p2 -e 'probe module(\"stp_test\").function(\"stp_corner\").callee(\"stp_opaque\") {{ next }}' 2>&1 |\
                  grep -c 'tail call'\n\
+                 try stp_leaf@nosuch.c '$count' 'no match'\n\
+                 export SYSTEMTAP_DEBUGINFO_PATH=/none\n\
+                 try stp_leaf@nosuch.c '$count' 'WARNING: the file in .*@nosuch.c.*linux-image-.*-dbg'\n\
+                 mkdir lib; echo 'probe leaf = module(\"stp_test\").function(\"stp_leaf@nosuch.c\").call {{}}' >lib/leaf.stp\n\
+                 stap -I lib -p2 -e 'probe leaf {{ next }}' 2>&1 >/dev/null | grep -c 'the file in'\n\
                  rmmod stp_test"
             ),
-            |o| prints(o, "1\n1\n1\n1\n1\n1\n1\n1\n1\n"),
+            |o| prints(o, "1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n0\n"),
         )
-        // nine runs of the compiler
-        .limit(180),
+        // twelve runs of the compiler
+        .limit(240),
     ]
 }
