@@ -160,10 +160,12 @@ fn entered(load: &str, path: &str) -> String {
 
 pub fn checks() -> Vec<Check> {
     let inside = format!(
-        "{} {} {}",
+        "{} {} {} {} {}",
         at("stp_leaf", "sum is known here"),
         at("stp_run", "within is known here"),
-        at("stp_run", "in_memory is known here")
+        at("stp_run", "in_memory is known here"),
+        at("stp_run", "int product = factor"),
+        at("stp_*", "int product = factor")
     );
     vec![
         Check::new(
@@ -358,12 +360,15 @@ pub fn checks() -> Vec<Check> {
                 ok(o)?;
                 let out = o.out();
                 let want = [
+                    "a line of stp_inlined",
+                    "a line of stp_run",
                     "in_memory 1050 at 0",
                     "inlined 55 3",
                     "label stp_run",
                     "matrix 6 2 4",
                     "static 4711 300",
                     "address 1",
+                    "its caller's line 1050",
                     "stp_run 1633",
                     "sum 336",
                     "within 55",
@@ -391,11 +396,16 @@ pub fn checks() -> Vec<Check> {
                  try stp_leaf '$count = 1' 'need stap -g'\n\
                  stap -p2 -e 'probe module(\"stp_test\").function(\"stp_corner\").callee(\"stp_opaque\") {{ next }}' 2>&1 |\
                  grep -c 'tail call'\n\
+                 try stp_leaf@nosuch.c '$count' 'no match'\n\
+                 export SYSTEMTAP_DEBUGINFO_PATH=/none\n\
+                 try stp_leaf@nosuch.c '$count' 'WARNING: the file in .*@nosuch.c.*linux-image-.*-dbg'\n\
+                 mkdir lib; echo 'probe leaf = module(\"stp_test\").function(\"stp_leaf@nosuch.c\").call {{}}' >lib/leaf.stp\n\
+                 stap -I lib -p2 -e 'probe leaf {{ next }}' 2>&1 >/dev/null | grep -c 'the file in'\n\
                  rmmod stp_test"
             ),
-            |o| prints(o, "1\n1\n1\n1\n1\n1\n1\n1\n1\n"),
+            |o| prints(o, "1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n1\n0\n"),
         )
-        // nine runs of the compiler
-        .limit(180),
+        // twelve runs of the compiler
+        .limit(240),
     ]
 }

@@ -38,14 +38,16 @@ fn in_guest(series: &str) {
     let mut guest = Guest::new(Series::find(series).expect("series"));
     for (seed, case) in &cases {
         let name = name(*seed, case);
-        fs::write(dir.join(&name), &case.script).expect("write");
+        let options: String = case.defines.iter().map(|(n, v)| format!(" -D{n}={v}")).collect();
+        fs::write(dir.join(&name), format!("#{options}\n{}", case.script)).expect("write");
         guest.file(&dir.join(&name), &format!("/random/{name}"));
     }
     let script = format!(
         "mkdir /tmp/r; cd /random\n\
          for f in *.stp; do\n\
          \tcase $f in failed.*) u=-u;; *) u=;; esac\n\
-         \ttimeout -s KILL 30 stap --runtime=kernel {OPTIONS} $u $f >/tmp/r/$f.out 2>/tmp/r/$f.err </dev/null\n\
+         \tread hash own <$f\n\
+         \ttimeout -s KILL 30 stap --runtime=kernel {OPTIONS} $own $u $f >/tmp/r/$f.out 2>/tmp/r/$f.err </dev/null\n\
          done\n\
          cd /tmp/r; tar -c .\n"
     );
@@ -81,6 +83,9 @@ fn difference(dir: &Path, seed: u64, case: &draw::make::Case) -> Option<String> 
         err.lines().filter(is_error).map(|l| l.split(" near ").next().unwrap_or(l)).collect();
     let same = out.lines().eq(printed.iter().copied()) && got_errors == errors;
     (!same).then(|| {
-        format!("seed {seed}\n{}\nexpected\n{}\nbut it was\n{out}\nwith\n{err}", case.script, case.expected)
+        format!(
+            "seed {seed} with {:?}\n{}\nexpected\n{}\nbut it was\n{out}\nwith\n{err}",
+            case.defines, case.script, case.expected
+        )
     })
 }

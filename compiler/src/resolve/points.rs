@@ -247,7 +247,7 @@ fn expand(world: &mut World<'_>, point: &Point, around: &Wrapping) -> Result<Vec
 
 /// A built-in point.
 fn place(
-    world: &World<'_>,
+    world: &mut World<'_>,
     comps: &[Comp],
     point: &Point,
     around: &Wrapping,
@@ -272,6 +272,11 @@ fn place(
             })?;
             if places.is_empty() {
                 return Err(failure(world, point.span, "no-match", no_match(world, &query)));
+            }
+            // what the library asks for is known to be there
+            let asked_by_user = world.map.is_user(point.span);
+            if let Some(message) = world.target.unchecked(&query).filter(|_| asked_by_user) {
+                world.warning("unchecked-file", message, point.span);
             }
             let mut wrapping = around.clone();
             let pattern = comps

@@ -152,6 +152,9 @@ pub trait TargetVars {
     /// error is for what cannot be answered at all (no symbol table, no such module).
     fn places(&self, query: &Query) -> Result<Vec<TargetPlace>, Diagnostic>;
 
+    /// What of a query the answer takes on trust, in words, with what would let it be checked.
+    fn unchecked(&self, query: &Query) -> Option<String>;
+
     /// Names near to one that did not match, the nearest first.
     fn similar(&self, query: &Query) -> Vec<String>;
 
@@ -184,6 +187,9 @@ pub struct NoTarget;
 impl TargetVars for NoTarget {
     fn places(&self, _: &Query) -> Result<Vec<TargetPlace>, Diagnostic> {
         Err(unknown_machine("nothing is known of the traced kernel here"))
+    }
+    fn unchecked(&self, _: &Query) -> Option<String> {
+        None
     }
     fn similar(&self, _: &Query) -> Vec<String> {
         Vec::new()

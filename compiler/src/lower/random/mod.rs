@@ -24,11 +24,13 @@ fn random_scripts_print_what_a_plain_evaluator_says() {
     let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let n = number("STPVM_RANDOM").unwrap_or(150);
     let first = number("STPVM_SEED").unwrap_or(1);
-    let limits = [("MAXACTION_INTERRUPTIBLE", "100000000"), ("MAXNESTING", "40")];
     let mut run = 0;
     for seed in first..first + n {
         let Some(case) = case(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) else { continue };
         let script = &case.script;
+        let drawn: Vec<(&str, String)> = case.defines.iter().map(|(n, v)| (*n, v.to_string())).collect();
+        let mut limits = vec![("MAXACTION_INTERRUPTIBLE", "100000000"), ("MAXNESTING", "40")];
+        limits.extend(drawn.iter().map(|(n, v)| (*n, v.as_str())));
         let image = compile_options(script, &limits, true);
         let got = without_places(&run_image(&image));
         assert_eq!(got, case.expected, "seed {seed}\n{script}\n{}", image.listing(true));

@@ -9,11 +9,12 @@ use crate::diag::Diagnostic;
 use crate::resolve::target_api::{Called, Callees, Query, ReturnAddress, Spec, TargetPlace, Variant, Way};
 use crate::target::dwarf::calls;
 use crate::target::dwarf::code::Instance;
-use crate::target::dwarf::lines::{path_fits, Lines, NoLine, Statement};
+use crate::target::dwarf::lines::{path_fits, Lines};
+use crate::target::dwarf::statements::Statement;
 use crate::target::dwarf::types::Types;
 use crate::target::dwarf::Debuginfo;
 use crate::types::hir::{Place, SymbolRef};
-use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// Code that is gone when the kernel runs, or that is no function's entry.
@@ -162,6 +163,19 @@ impl KernelTarget {
         Some(SymbolRef { symbol: found.name.to_owned(), module: None, offset: 0, data: false })
     }
 
+    /// Functions and instances of a name, declared in a file.
+    fn in_file(&self, asked: &Asked, name: &str, file: &str) -> Result<Vec<Instance>, Diagnostic> {
+        let found = asked.info.instances_of(name, (!file.is_empty()).then_some(file));
+        let mut found = found.map_err(debug_trouble)?;
+        let here = |pc: u64| {
+            let section = asked.info.loaded().iter().find(|s| s.address <= pc && pc < s.address + s.size);
+            let gone = |s: &str| GONE.contains(&s) || (asked.module.is_none() && s == GONE_OF_KERNEL);
+            section.is_some_and(|s| !gone(&s.name))
+        };
+        found.retain(|i| here(i.pc) && (file.is_empty() || path_fits(file, &i.file)));
+        Ok(found)
+    }
+
     /// Functions and instances that `name@rest` means.
     fn named(
         &self,
@@ -171,16 +185,8 @@ impl KernelTarget {
         pattern: &str,
     ) -> Result<Vec<Instance>, Diagnostic> {
         let Some((file, lines)) = Lines::parse(rest) else { return Err(self.bad_lines(pattern)) };
-        let found = asked.info.instances_of(name, (!file.is_empty()).then_some(file));
-        let mut found = found.map_err(debug_trouble)?;
-        let here = |pc: u64| {
-            let section = asked.info.loaded().iter().find(|s| s.address <= pc && pc < s.address + s.size);
-            let gone = |s: &str| GONE.contains(&s) || (asked.module.is_none() && s == GONE_OF_KERNEL);
-            section.is_some_and(|s| !gone(&s.name))
-        };
-        found.retain(|i| here(i.pc) && (file.is_empty() || path_fits(file, &i.file)));
         let mut kept = Vec::new();
-        for i in found {
+        for i in self.in_file(asked, name, file)? {
             if self.touched(asked, &i, &lines)? {
                 kept.push(i);
             }
@@ -328,56 +334,84 @@ impl KernelTarget {
         let asked = Asked { module, info: &info };
         let (name, rest) = pattern.split_once('@').unwrap_or((pattern, ""));
         let Some((file, lines)) = Lines::parse(rest) else { return Err(self.bad_lines(pattern)) };
-        let functions = self.named(&asked, name, file, pattern)?;
-        let mut out: Vec<TargetPlace> = Vec::new();
-        let near: RefCell<(Option<u64>, Option<u64>)> = RefCell::default();
-        for i in &functions {
-            let found = if lines == Lines::Declared {
-                Ok(vec![Statement { pc: i.pc, line: i.line, file: i.file.clone() }])
-            } else {
-                info.statements(i, &lines, nearest).map_err(debug_trouble)?
-            };
-            let statements = match found {
-                Ok(s) => s,
-                Err(NoLine::File) => continue,
-                Err(NoLine::Line(below, above)) => {
-                    let mut n = near.borrow_mut();
-                    n.0 = n.0.max(below);
-                    n.1 = match (n.1, above) {
-                        (Some(a), Some(b)) => Some(a.min(b)),
-                        (a, b) => a.or(b),
-                    };
-                    continue;
-                }
-            };
-            for s in statements {
-                let Some(place) = self.place(&asked, s.pc) else { continue };
-                if out.iter().any(|t| t.place == place) {
-                    continue;
-                }
-                // the function whose line it is, whatever else was inlined at its address
-                let scoped = self.scoped(&asked, i, s.pc, false, false)?;
-                let suffix = if nearest { ".nearest" } else { "" };
-                out.push(TargetPlace {
-                    place,
-                    pp: format!("{}{suffix}", self.pp(&asked, "statement", i, s.line)),
-                    name: i.name.clone(),
-                    handle: self.keep(Found::Debug(scoped)),
-                    entry: None,
-                    called: None,
-                });
-            }
+        let functions = self.in_file(&asked, name, file)?;
+        let entry = |(n, i): (usize, &Instance)| (n, Statement { pc: i.pc, line: i.line });
+        let found = match &lines {
+            Lines::Declared => functions.iter().enumerate().map(entry).collect(),
+            _ if nearest => self.nearest_of(&asked, &functions, &lines)?,
+            _ => info.statements(&functions, &lines).map_err(debug_trouble)?,
+        };
+        if found.is_empty() && !functions.is_empty() {
+            return self.no_lines(&asked, &functions, &lines, rest).map(Some);
         }
-        if out.is_empty() && !functions.is_empty() && lines != Lines::Declared {
-            let (below, above) = *near.borrow();
-            let lines: Vec<String> = [below, above].iter().flatten().map(u64::to_string).collect();
-            let near = match lines.is_empty() {
-                true => "it has no lines with code".to_owned(),
-                false => format!("nearest lines with code: {}; .nearest takes the nearest", lines.join(", ")),
-            };
-            return Err(self.error("no-line-records", format!("no line records for {rest} ({near})")));
+        let suffix = if nearest { ".nearest" } else { "" };
+        let (mut out, mut seen) = (Vec::new(), HashSet::new());
+        for (n, s) in found {
+            let i = &functions[n];
+            let pp = format!("{}{suffix}", self.pp(&asked, "statement", i, s.line));
+            let Some(place) = self.place(&asked, s.pc) else { continue };
+            // two instances of one function hold it where that is inlined into itself
+            if !seen.insert((s.pc, pp.clone())) {
+                continue;
+            }
+            // the function whose line it is, whatever else was inlined at its address
+            let scoped = self.scoped(&asked, i, s.pc, false, false)?;
+            out.push(TargetPlace {
+                place,
+                pp,
+                name: i.name.clone(),
+                handle: self.keep(Found::Debug(scoped)),
+                entry: None,
+                called: None,
+            });
         }
         Ok(Some(out))
+    }
+
+    /// `.nearest`: in the functions in which one of the lines is, once for each address.
+    fn nearest_of(
+        &self,
+        asked: &Asked,
+        functions: &[Instance],
+        lines: &Lines,
+    ) -> Result<Vec<(usize, Statement)>, Diagnostic> {
+        let (mut out, mut seen) = (Vec::new(), HashSet::new());
+        for (n, i) in functions.iter().enumerate() {
+            if self.touched(asked, i, lines)? {
+                let found = asked.info.nearest_statements(i, lines).map_err(debug_trouble)?;
+                out.extend(found.into_iter().filter(|s| seen.insert(s.pc)).map(|s| (n, s)));
+            }
+        }
+        Ok(out)
+    }
+
+    /// None of the lines has code: an error where one of the functions has lines around them, else no
+    /// place.
+    fn no_lines(
+        &self,
+        asked: &Asked,
+        functions: &[Instance],
+        lines: &Lines,
+        rest: &str,
+    ) -> Result<Vec<TargetPlace>, Diagnostic> {
+        let (mut below, mut above, mut touched) = (None, None, false);
+        for i in functions {
+            if self.touched(asked, i, lines)? {
+                let (b, a) = asked.info.neighbours(i, lines).map_err(debug_trouble)?;
+                below = below.max(b);
+                above = above.into_iter().chain(a).min();
+                touched = true;
+            }
+        }
+        if !touched {
+            return Ok(Vec::new());
+        }
+        let near: Vec<String> = [below, above].iter().flatten().map(u64::to_string).collect();
+        let near = match near.is_empty() {
+            true => "it has no lines with code".to_owned(),
+            false => format!("nearest lines with code: {}; .nearest takes the nearest", near.join(", ")),
+        };
+        Err(self.error("no-line-records", format!("no line records for {rest} ({near})")))
     }
 
     /// `function(NUMBER)`, `statement(NUMBER)`: an address of the file's own layout.

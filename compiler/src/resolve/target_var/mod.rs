@@ -164,6 +164,10 @@ impl TargetVars for KernelTarget {
         self.find_places(query)
     }
 
+    fn unchecked(&self, query: &Query) -> Option<String> {
+        self.unchecked_file(query)
+    }
+
     fn similar(&self, query: &Query) -> Vec<String> {
         self.similar_names(query)
     }

@@ -77,6 +77,34 @@ impl KernelTarget {
         }
     }
 
+    /// Modules that a pattern names.
+    fn modules_like(&self, pattern: &str) -> Vec<String> {
+        let mut names = self.kernel.modules();
+        if !self.kernel.is_running() {
+            names = self.files.module_names(pattern);
+        }
+        names.retain(|n| glob::matches(&pattern.replace('-', "_"), n));
+        names
+    }
+
+    /// The file in `f@file` where only debuginfo could tell whether the function is in it.
+    pub(super) fn unchecked_file(&self, query: &Query) -> Option<String> {
+        let Query::Function { module, spec: Spec::Pattern(pattern), .. } = query else { return None };
+        let (_, file) = pattern.split_once('@')?;
+        if file.bytes().all(|b| b == b'*') {
+            return None;
+        }
+        let known = |m: Option<&str>| self.debuginfo(m).is_some();
+        let checked = match module.as_deref() {
+            Some(m) if glob::is_pattern(m) => self.modules_like(m).iter().all(|m| known(Some(m))),
+            m => known(m),
+        };
+        let package = self.kernel.debuginfo_package();
+        (!checked).then(|| {
+            format!("the file in '{pattern}' is not checked: that needs debuginfo, package {package}")
+        })
+    }
+
     fn functions(
         &self,
         module: Option<&str>,
@@ -94,12 +122,8 @@ impl KernelTarget {
         };
         if let Some(m) = module.filter(|m| glob::is_pattern(m)) {
             let mut out = Vec::new();
-            let mut names = self.kernel.modules();
-            if !self.kernel.is_running() {
-                names = self.files.module_names(m);
-            }
-            for name in names.iter().filter(|n| glob::matches(&m.replace('-', "_"), n)) {
-                out.extend(self.functions(Some(name), spec, variant)?);
+            for name in self.modules_like(m) {
+                out.extend(self.functions(Some(&name), spec, variant)?);
             }
             return Ok(out);
         }

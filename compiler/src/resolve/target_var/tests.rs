@@ -472,6 +472,20 @@ fn what_btf_cannot_tell_names_the_package_that_can() {
 }
 
 #[test]
+fn a_file_that_btf_cannot_check_is_told_with_the_package_that_can() {
+    let k = kernel();
+    let unchecked = |pattern: &str| {
+        let spec = Spec::Pattern(pattern.into());
+        k.unchecked(&Query::Function { module: None, spec, variant: Variant::Call })
+    };
+    let told = unchecked("vfs_read@nosuch.c").expect("told");
+    assert!(told.contains("vfs_read@nosuch.c") && told.contains("linux-image-0.0-test-dbg"), "{told}");
+    assert!(unchecked("vfs_read@fs/read_*.c").is_some());
+    assert_eq!(unchecked("vfs_read@*"), None);
+    assert_eq!(unchecked("vfs_read"), None);
+}
+
+#[test]
 fn constants_are_enumerators() {
     let k = kernel();
     assert_eq!(k.constant("BLUE"), Some(5));

@@ -1,14 +1,12 @@
 //! Lines of source and the addresses of their code.
 //!
-//! In: a unit's line table. Out: paths of files, addresses of a line, the line
-//! of an address, the end of a function's prologue. A line is where its first
-//! instruction is, as SystemTap has it: optimised code begins many statements
-//! before the row that says so.
+//! In: a unit's line table. Out: its rows, paths of files, the line of an
+//! address, the end of a function's prologue, lines as a pattern asks for them.
+//! Where a line's code is, [`super::statements`] says.
 
 use super::{text, Debuginfo, Result, Unit, Value};
 use crate::target::dwarf::code::Instance;
 use crate::target::glob;
-use std::collections::BTreeMap;
 
 /// A row of the line table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +124,7 @@ impl Lines {
     }
 
     /// The ranges, for a function that is declared on that line.
-    fn ranges(&self, declared: u64) -> Vec<(u64, u64)> {
+    pub(super) fn ranges(&self, declared: u64) -> Vec<(u64, u64)> {
         match self {
             Self::Declared => vec![(declared, declared)],
             Self::Absolute(r) => r.clone(),
@@ -137,28 +135,6 @@ impl Lines {
             Self::All => vec![(1, u64::MAX)],
         }
     }
-}
-
-fn inside_of(ranges: &[(u64, u64)], pc: u64) -> bool {
-    ranges.iter().any(|r| (r.0..r.1).contains(&pc))
-}
-
-/// A statement of a source line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Statement {
-    pub pc: u64,
-    /// As it was asked for: with `nearest` there may be no code on it.
-    pub line: u64,
-    pub file: String,
-}
-
-/// Why a line has no statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoLine {
-    /// The file has no code in this unit.
-    File,
-    /// The nearest lines with code below and above.
-    Line(Option<u64>, Option<u64>),
 }
 
 impl Debuginfo {
@@ -177,83 +153,6 @@ impl Debuginfo {
             last = Some(r);
         }
         Ok(best.map(|r| (unit.file_path(r.file), r.line)))
-    }
-
-    /// The lowest address of each line of a function's own source.
-    fn own_lines(&self, function: &Instance) -> Result<BTreeMap<u64, u64>> {
-        let unit = self.unit_of(function.die)?;
-        let ranges = unit.ranges(&unit.entry(function.die)?);
-        // code of what was inlined, or of the function around an instance, has other lines of the file
-        let next = self.next_function(&unit, function);
-        let own = function.line.max(1)..next;
-        let mut best: BTreeMap<u64, u64> = BTreeMap::new();
-        let mut file_known: BTreeMap<u64, bool> = BTreeMap::new();
-        for r in unit.rows()?.iter().filter(|r| !r.end && own.contains(&r.line) && inside_of(&ranges, r.pc)) {
-            let own = *file_known.entry(r.file).or_insert_with(|| unit.file_path(r.file) == function.file);
-            if own {
-                let at = best.entry(r.line).or_insert(r.pc);
-                *at = (*at).min(r.pc);
-            }
-        }
-        Ok(best)
-    }
-
-    /// The line on which the next function of the file begins.
-    fn next_function(&self, unit: &Unit, function: &Instance) -> u64 {
-        let declared = unit.declared.get_or_init(|| {
-            let mut all: Vec<(u64, String)> = unit
-                .code()
-                .subs
-                .iter()
-                .filter_map(|s| self.declared(s.die).ok())
-                .map(|(file, line)| (line, file))
-                .collect();
-            all.sort_unstable();
-            all
-        });
-        let after = declared.partition_point(|(line, _)| *line <= function.line);
-        declared[after..].iter().find(|(_, file)| *file == function.file).map_or(u64::MAX, |(line, _)| *line)
-    }
-
-    /// First and last line of a function: from its declaration to its last line with code.
-    pub fn line_span(&self, function: &Instance) -> Result<Option<(u64, u64)>> {
-        let lines = self.own_lines(function)?;
-        Ok(lines.keys().next_back().map(|last| (function.line.min(*last), *last)))
-    }
-
-    /// Statements of lines inside a function: the lowest address of each line. `nearest`: the
-    /// nearest line with code for each line.
-    pub fn statements(
-        &self,
-        function: &Instance,
-        lines: &Lines,
-        nearest: bool,
-    ) -> Result<std::result::Result<Vec<Statement>, NoLine>> {
-        let by_line = self.own_lines(function)?;
-        if by_line.is_empty() {
-            return Ok(Err(NoLine::File));
-        }
-        let mut found: BTreeMap<u64, u64> = BTreeMap::new();
-        for (from, to) in lines.ranges(function.line) {
-            let hits: Vec<(u64, u64)> = by_line.range(from..=to).map(|(l, pc)| (*l, *pc)).collect();
-            let single = from == to;
-            found.extend(hits.iter().copied());
-            if hits.is_empty() && (single || nearest) {
-                let below = by_line.range(..from).next_back().map(|(l, _)| *l);
-                let above = by_line.range(to..).next().map(|(l, _)| *l);
-                let near = match (below, above) {
-                    (Some(b), Some(a)) if from - b < a - from => Some(b),
-                    (_, Some(a)) => Some(a),
-                    (b, None) => b,
-                };
-                match near.filter(|_| nearest) {
-                    Some(l) => found.extend(by_line.get(&l).map(|pc| (from, *pc))),
-                    None => return Ok(Err(NoLine::Line(below, above))),
-                }
-            }
-        }
-        let file = &function.file;
-        Ok(Ok(found.into_iter().map(|(line, pc)| Statement { pc, line, file: file.clone() }).collect()))
     }
 
     /// The address behind the prologue of a function that was compiled without optimisation: there

@@ -9,7 +9,7 @@
 //!
 //! `find` finds files, `load` opens them, this file keeps units and entries,
 //! `code` lists what a unit has of code, `calls` who calls whom, `scope` the variables at an address,
-//! `location` what their expressions mean, `lines` lines, `types` types.
+//! `location` what their expressions mean, `lines` the line table, `statements` where a line is, `types` types.
 
 pub mod calls;
 pub mod code;
@@ -19,6 +19,7 @@ pub mod lines;
 mod load;
 pub mod location;
 pub mod scope;
+pub mod statements;
 pub mod types;
 
 #[cfg(test)]

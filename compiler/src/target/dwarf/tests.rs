@@ -5,6 +5,7 @@ use super::code::Instance;
 use super::lines::Lines;
 use super::location::{Formula, Location};
 use super::scope::VariableKind;
+use super::statements::Statement;
 use super::types::Types;
 use super::{Debuginfo, Die};
 use crate::cache::Cache;
@@ -84,6 +85,12 @@ fn one(info: &Debuginfo, name: &str) -> Instance {
     found[0].clone()
 }
 
+/// The statements of one function's lines.
+fn statements(info: &Debuginfo, function: &Instance, lines: &Lines) -> Vec<Statement> {
+    let found = info.statements(std::slice::from_ref(function), lines).expect("sound");
+    found.into_iter().map(|(_, s)| s).collect()
+}
+
 fn types(info: &Rc<Debuginfo>, home: Die) -> Types {
     Types { info: info.clone(), home: Some(home), kernel: None }
 }
@@ -148,12 +155,8 @@ fn variables_of_a_function_are_its_parameters_and_the_blocks_around_the_address(
             assert_eq!(at, Location::Value(Formula::Register(register)), "{flags:?} {}", v.name);
         }
         // a variable in memory is found from the stack pointer, whatever has been pushed
-        let call = info.statements(
-            &compute,
-            &Lines::Absolute(vec![(line("if (source())"), line("if (source())"))]),
-            false,
-        );
-        let pc = call.expect("sound").expect("a statement")[0].pc;
+        let n = line("if (source())");
+        let pc = statements(&info, &compute, &Lines::Absolute(vec![(n, n)]))[0].pc;
         let kept = &scope.variables[4];
         let scope = info.scope(compute.die, pc, false).expect("scope");
         match info.location(kept.die, scope.at).expect("location") {
@@ -169,8 +172,7 @@ fn inner_blocks_have_variables_only_where_they_are() {
     let compute = one(&info, "compute");
     let at = |text: &str| {
         let n = line(text);
-        let found = info.statements(&compute, &Lines::Absolute(vec![(n, n)]), false);
-        found.expect("sound").expect("a statement")[0].pc
+        statements(&info, &compute, &Lines::Absolute(vec![(n, n)]))[0].pc
     };
     let names = |pc: u64| -> Vec<String> {
         let scope = info.scope(compute.die, pc, true).expect("scope");
@@ -187,25 +189,57 @@ fn inner_blocks_have_variables_only_where_they_are() {
 }
 
 #[test]
+fn a_line_of_inlined_code_is_one_of_all_functions_that_hold_it() {
+    for flags in FORMS {
+        let (_dir, info) = open(flags);
+        let both = [one(&info, "compute"), one(&info, "twice")];
+        let (compute, twice) = (&both[0], &both[1]);
+        let inner = line("return n * 2 + source()");
+        let asked = Lines::Absolute(vec![(inner, inner)]);
+        let found = info.statements(&both, &asked).expect("sound");
+        let pc = found[0].1.pc;
+        let statement = || Statement { pc, line: inner };
+        assert_eq!(found, [(0, statement()), (1, statement())], "{flags:?}");
+        assert_eq!(info.line_of(pc).expect("sound").map(|l| l.1), Some(inner), "{flags:?}");
+        // each of them by itself has the line as well
+        assert_eq!(statements(&info, compute, &asked), [statement()], "{flags:?}");
+        assert_eq!(statements(&info, twice, &asked), [statement()], "{flags:?}");
+        // all lines of the outer one begin with its own; together with the inner one's, those are of both
+        let own = statements(&info, compute, &Lines::All);
+        assert!(own.iter().all(|s| s.line > compute.line), "{flags:?}: {own:?}");
+        let all = info.statements(&both, &Lines::All).expect("sound");
+        for (n, s) in &all {
+            assert!(*n == 0 || all.contains(&(0, s.clone())), "{flags:?}: {s:?}");
+        }
+        // an address counts for one line
+        let lines: std::collections::BTreeMap<u64, u64> = all.iter().map(|(_, s)| (s.pc, s.line)).collect();
+        assert!(all.iter().all(|(_, s)| lines[&s.pc] == s.line), "{flags:?}: {all:?}");
+    }
+}
+
+#[test]
 fn lines_have_statements_and_lines_without_code_have_neighbours() {
     for flags in FORMS {
         let (_dir, info) = open(flags);
         let compute = one(&info, "compute");
         let n = line("sink(&total)");
-        let exact = info.statements(&compute, &Lines::Absolute(vec![(n, n)]), false);
-        let exact = exact.expect("sound").expect("code");
+        let exact = statements(&info, &compute, &Lines::Absolute(vec![(n, n)]));
         assert_eq!(exact.len(), 1);
         assert_eq!(exact[0].line, n);
         assert_eq!(info.line_of(exact[0].pc).expect("sound").map(|l| l.1), Some(n), "{flags:?}");
         let relative = Lines::Relative(n - compute.line);
-        assert_eq!(info.statements(&compute, &relative, false).expect("sound").expect("code"), exact);
+        assert_eq!(statements(&info, &compute, &relative), exact);
         // the empty line before it has no code
         let empty = Lines::Absolute(vec![(n - 2, n - 2)]);
-        let none = info.statements(&compute, &empty, false).expect("sound");
-        assert!(none.is_err(), "{flags:?}: {none:?}");
-        let near = info.statements(&compute, &empty, true).expect("sound").expect("a neighbour");
-        assert!(near[0].line.abs_diff(n - 2) <= 2);
-        let all = info.statements(&compute, &Lines::All, false).expect("sound").expect("code");
+        assert_eq!(statements(&info, &compute, &empty), [], "{flags:?}");
+        let (below, above) = info.neighbours(&compute, &empty).expect("sound");
+        assert!(below < Some(n - 2) && above > Some(n - 2), "{flags:?}: {below:?} {above:?}");
+        let near = info.nearest_statements(&compute, &empty).expect("sound");
+        let of_near = [below, above].into_iter().flatten();
+        let known: Vec<u64> =
+            of_near.map(|l| statements(&info, &compute, &Lines::Absolute(vec![(l, l)]))[0].pc).collect();
+        assert!(near[0].line == n - 2 && known.contains(&near[0].pc), "{flags:?}: {near:?}");
+        let all = statements(&info, &compute, &Lines::All);
         assert!(
             all.len() > 5 && all.iter().all(|s| (compute.line..=line("return total") + 1).contains(&s.line))
         );
@@ -339,7 +373,7 @@ fn damaged_files_are_errors_and_never_a_crash() {
         for i in info.instances("*").unwrap_or_default() {
             let src = types(&info, i.die);
             let _ = info.body_pc(&i);
-            let _ = info.statements(&i, &Lines::All, false);
+            let _ = info.statements(std::slice::from_ref(&i), &Lines::All);
             let Ok(scope) = info.scope(i.die, i.pc, true) else { continue };
             for v in &scope.variables {
                 let _ = info.location(v.die, scope.at);

@@ -1,9 +1,11 @@
 //! The plain evaluator: what a drawn script prints, by the language's
 //! definition, with the plainest data there is.
 
+use super::hist::Shape;
+use super::plain::{aggregate, cut, empty, fits, formatted, plain};
 use super::regex::PATTERNS;
 use super::text::text;
-use super::{array, By, Each, Val, ARRAYS, BUCKETS, E, FUNCTIONS, HIST, INTS, S, STRS};
+use super::{array, Hist, Val, ARRAYS, E, FUNCTIONS, INTS, S, STRS, SV};
 use std::collections::BTreeMap;
 
 /// Why a statement did not go on to the next.
@@ -17,20 +19,22 @@ pub enum Out {
     Enough,
 }
 
-type Locals = BTreeMap<&'static str, Val>;
+pub(super) type Locals = BTreeMap<&'static str, Val>;
 /// Entries in the array's order: that in which they came, until a loop sorts them.
-type Entries = Vec<(Vec<Val>, Val)>;
+pub(super) type Entries = Vec<(Vec<Val>, Val)>;
 
-type Stat = (&'static str, Option<i64>);
+pub(super) type Stat = (&'static str, Option<i64>);
 
 #[derive(Default)]
 pub struct Eval {
     globals: BTreeMap<&'static str, Val>,
-    arrays: BTreeMap<&'static str, Entries>,
+    pub(super) arrays: BTreeMap<&'static str, Entries>,
     /// All values of `st` and `sv` under no key, those of `sa` under theirs.
-    stats: Vec<(Stat, Vec<i64>)>,
+    pub(super) stats: Vec<(Stat, Vec<i64>)>,
     /// By name and number of parameters: the bodies in the order in which they are tried.
     pub functions: BTreeMap<(&'static str, usize), Vec<Vec<S>>>,
+    /// How histograms are drawn.
+    pub shape: Shape,
     pub out: String,
     /// Some error was met, caught or not.
     pub failed: bool,
@@ -38,106 +42,8 @@ pub struct Eval {
     nesting: u32,
 }
 
-const MAXSTRINGLEN: usize = 512;
-
-fn cut(mut s: Vec<u8>) -> Val {
-    s.truncate(MAXSTRINGLEN - 1);
-    Val::Str(s)
-}
-
-fn empty(string: bool) -> Val {
-    if string {
-        Val::Str(Vec::new())
-    } else {
-        Val::Int(0)
-    }
-}
-
 fn is_string(name: &str) -> bool {
     name == "h" || STRS.contains(&name) || ARRAYS.iter().any(|a| a.name == name && a.string)
-}
-
-/// `slice` picks an entry: equal keys, `None` fits all.
-fn fits(slice: &[Option<Val>], keys: &[Val]) -> bool {
-    slice.iter().zip(keys).all(|(s, k)| s.as_ref().is_none_or(|s| s == k))
-}
-
-fn aggregate(op: &str, values: &[i64]) -> Option<i64> {
-    let sum = values.iter().fold(0i64, |a, b| a.wrapping_add(*b));
-    match op {
-        "@count" => Some(values.len() as i64),
-        "@sum" => Some(sum),
-        "@min" => values.iter().min().copied(),
-        "@max" => values.iter().max().copied(),
-        "@avg" => (!values.is_empty()).then(|| sum / values.len() as i64),
-        "@variance" => (!values.is_empty()).then(|| variance(values)),
-        op => panic!("{op}"),
-    }
-}
-
-/// Welford's way in whole numbers (stap(1), STATISTICS), then corrected to the mean of all.
-fn variance(values: &[i64]) -> i64 {
-    let (mut mean, mut m2, mut n) = (0, 0, 0);
-    for v in values {
-        n += 1;
-        let delta = v - mean;
-        mean += delta / n;
-        m2 += delta * (v - mean);
-    }
-    if n < 2 {
-        return 0;
-    }
-    let off = mean - values.iter().sum::<i64>() / n;
-    ((n - 1) * (m2 / (n - 1)) + n * off * off) / (n - 1)
-}
-
-/// Bucket of a value of `sv`.
-fn bucket(v: i64) -> i64 {
-    let (lo, hi, step) = HIST;
-    match v {
-        v if v < lo => 0,
-        v if v >= hi + step => BUCKETS - 1,
-        v => (v - lo) / step + 1,
-    }
-}
-
-/// One conversion after another; only what the drawn formats use.
-fn formatted(format: &str, args: &[Val]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut args = args.iter();
-    let mut rest = format;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.extend(before.bytes());
-        if let Some(tail) = after.strip_prefix('%') {
-            out.push(b'%');
-            rest = tail;
-            continue;
-        }
-        let end = after.find(|c: char| c.is_ascii_alphabetic()).expect("a letter");
-        let (spec, letter) = (&after[..end], after.as_bytes()[end]);
-        rest = &after[end + 1..];
-        let (spec, precision) = spec.split_once('.').map_or((spec, None), |(a, p)| (a, p.parse().ok()));
-        let left = spec.starts_with('-');
-        let zero = spec.starts_with('0');
-        let width: usize = spec.trim_start_matches(['-', '0']).parse().unwrap_or(0);
-        let mut piece = match (letter, args.next().expect("an argument")) {
-            (b'd', Val::Int(n)) => n.to_string().into_bytes(),
-            (b'u', Val::Int(n)) => (*n as u64).to_string().into_bytes(),
-            (b'x', Val::Int(n)) => format!("{n:x}").into_bytes(),
-            (b's', Val::Str(s)) => s[..s.len().min(precision.unwrap_or(s.len()))].to_vec(),
-            (c, v) => panic!("%{} of {v:?}", c as char),
-        };
-        let pad = width.saturating_sub(piece.len());
-        if left {
-            piece.extend(vec![b' '; pad]);
-        } else {
-            let sign = usize::from(zero && piece.first() == Some(&b'-'));
-            piece.splice(sign..sign, vec![if zero { b'0' } else { b' ' }; pad]);
-        }
-        out.extend(piece);
-    }
-    out.extend(rest.bytes());
-    out
 }
 
 impl Eval {
@@ -151,12 +57,20 @@ impl Eval {
         self.run(code, &mut Locals::new())
     }
 
-    fn count_in(&self, n: i64) -> i64 {
-        let values = self.values(&("sv", None));
-        values.iter().filter(|v| bucket(**v) == n).count() as i64
+    /// Buckets of `sv`.
+    fn buckets(&self) -> Vec<usize> {
+        SV.counts(self.values(&("sv", None)))
     }
 
-    fn values(&self, stat: &Stat) -> &[i64] {
+    fn histogram(&mut self, h: &Hist, l: &mut Locals) -> Result<String, Out> {
+        let key = h.key.as_ref().map(|k| self.int(k, l)).transpose()?;
+        match h.kind.draw(self.values(&(h.name, key)), self.shape) {
+            Some(text) => Ok(text),
+            None => self.error("empty aggregate"),
+        }
+    }
+
+    pub(super) fn values(&self, stat: &Stat) -> &[i64] {
         self.stats.iter().find(|(k, _)| k == stat).map_or(&[][..], |(_, v)| v)
     }
 
@@ -164,7 +78,7 @@ impl Eval {
         self.failed = true;
         Err(Out::Error(text.into()))
     }
-    fn int(&mut self, e: &E, l: &mut Locals) -> Result<i64, Out> {
+    pub(super) fn int(&mut self, e: &E, l: &mut Locals) -> Result<i64, Out> {
         match self.eval(e, l)? {
             Val::Int(n) => Ok(n),
             v => panic!("{v:?} where a number should be: {}", text(e)),
@@ -179,7 +93,7 @@ impl Eval {
     fn list(&mut self, list: &[E], l: &mut Locals) -> Result<Vec<Val>, Out> {
         list.iter().map(|e| self.eval(e, l)).collect()
     }
-    fn slice(&mut self, list: &[Option<E>], l: &mut Locals) -> Result<Vec<Option<Val>>, Out> {
+    pub(super) fn slice(&mut self, list: &[Option<E>], l: &mut Locals) -> Result<Vec<Option<Val>>, Out> {
         list.iter().map(|e| e.as_ref().map(|e| self.eval(e, l)).transpose()).collect()
     }
     fn entries(&mut self, n: &'static str) -> &mut Entries {
@@ -293,7 +207,7 @@ impl Eval {
             }
             E::Sprint(args) => {
                 let args = self.list(args, l)?;
-                cut(Self::plain(&args))
+                cut(plain(&args))
             }
             E::Sprintf(f, args) => {
                 let args = self.list(args, l)?;
@@ -321,7 +235,12 @@ impl Eval {
                 }
                 cut(out)
             }
-            E::Bucket(n) => Val::Int(self.count_in(*n)),
+            E::Bucket(n) => Val::Int(self.buckets()[*n] as i64),
+            E::Hist(h) => {
+                let Val::Str(mut s) = cut(self.histogram(h, l)?.into_bytes()) else { unreachable!() };
+                s.iter_mut().filter(|b| **b == b'\n').for_each(|b| *b = b'/');
+                Val::Str(s)
+            }
             E::Agg(op, name, key) => {
                 let key = key.as_ref().map(|k| self.int(k, l)).transpose()?;
                 match aggregate(op, self.values(&(name, key))) {
@@ -330,17 +249,6 @@ impl Eval {
                 }
             }
         })
-    }
-
-    fn plain(args: &[Val]) -> Vec<u8> {
-        let mut out = Vec::new();
-        for v in args {
-            match v {
-                Val::Int(n) => out.extend(n.to_string().bytes()),
-                Val::Str(t) => out.extend(t),
-            }
-        }
-        out
     }
 
     fn call(&mut self, name: &'static str, args: Vec<Val>) -> Result<Val, Out> {
@@ -418,7 +326,7 @@ impl Eval {
     }
 
     /// One turn of a loop; `false` ends it.
-    fn turn(&mut self, body: &[S], l: &mut Locals) -> Result<bool, Out> {
+    pub(super) fn turn(&mut self, body: &[S], l: &mut Locals) -> Result<bool, Out> {
         match self.run(body, l) {
             Ok(()) | Err(Out::Continue) => Ok(true),
             Err(Out::Break) => Ok(false),
@@ -439,7 +347,7 @@ impl Eval {
             }
             S::Println(args) => {
                 let args = self.list(args, l)?;
-                self.print(&Self::plain(&args));
+                self.print(&plain(&args));
                 self.out.push('\n');
             }
             S::If(c, a, b) => {
@@ -502,11 +410,19 @@ impl Eval {
                 }
             }
             S::Buckets(down) => {
-                for n in 0..BUCKETS {
-                    let b = if *down { BUCKETS - 1 - n } else { n };
-                    self.print(format!("{b}#{}\n", self.count_in(b)).as_bytes());
-                    l.insert("b", Val::Int(b));
+                let mut counts: Vec<_> = self.buckets().into_iter().enumerate().collect();
+                if *down {
+                    counts.reverse();
                 }
+                for (b, count) in counts {
+                    self.print(format!("{b}#{count}\n").as_bytes());
+                    l.insert("b", Val::Int(b as i64));
+                }
+            }
+            // SystemTap's `println` of one adds nothing to the empty line at its end
+            S::Hist(_, h) => {
+                let drawn = self.histogram(h, l)?;
+                self.out += &drawn;
             }
             S::Break => return Err(Out::Break),
             S::Continue => return Err(Out::Continue),
@@ -524,80 +440,5 @@ impl Eval {
         let Some(Val::Int(k)) = l.get(i).cloned() else { panic!("no number in {i}") };
         l.insert(i, Val::Int(k.wrapping_add(1)));
         k
-    }
-
-    /// The entries of an array; of `sa` with what a loop without another word sorts them by.
-    fn order_of(&self, name: &str) -> Entries {
-        if name != "sa" {
-            return self.arrays.get(name).cloned().unwrap_or_default();
-        }
-        let of = self.stats.iter().filter_map(|((_, k), v)| Some((vec![Val::Int((*k)?)], v.len())));
-        of.map(|(k, n)| (k, Val::Int(n as i64))).collect()
-    }
-
-    fn set_order(&mut self, name: &'static str, entries: Entries) {
-        if name != "sa" {
-            self.arrays.insert(name, entries);
-            return;
-        }
-        let at = |((_, k), _): &(Stat, Vec<i64>)| {
-            k.and_then(|k| entries.iter().position(|(keys, _)| keys[0] == Val::Int(k)))
-        };
-        self.stats.sort_by_key(at);
-    }
-
-    /// Sorting is stable, and changes the array itself: the first `limit` entries come to the front.
-    fn sort(&mut self, f: &Each, limit: i64) {
-        let Some((by, down)) = &f.sort else { return };
-        let entries = self.order_of(f.array);
-        let value_of = |op: &str, keys: &[Val]| match keys[0] {
-            Val::Int(k) => aggregate(op, self.values(&("sa", Some(k)))),
-            _ => None,
-        };
-        let mut sorted = entries.clone();
-        sorted.sort_by(|(ka, va), (kb, vb)| {
-            let order = match by {
-                By::Key(n) => ka[*n].cmp(&kb[*n]),
-                By::Agg(op) => value_of(op, ka).cmp(&value_of(op, kb)),
-                By::Value => va.cmp(vb),
-            };
-            if *down {
-                order.reverse()
-            } else {
-                order
-            }
-        });
-        sorted.truncate(usize::try_from(limit).unwrap_or(0));
-        let rest = entries.into_iter().filter(|e| !sorted.contains(e)).collect::<Vec<_>>();
-        sorted.extend(rest);
-        self.set_order(f.array, sorted);
-    }
-
-    fn foreach(&mut self, f: &Each, l: &mut Locals) -> Result<(), Out> {
-        let slice = f.slice.as_ref().map(|s| self.slice(s, l)).transpose()?;
-        let mut left = f.limit.as_ref().map(|e| self.int(e, l)).transpose()?.unwrap_or(i64::MAX);
-        self.sort(f, left);
-        let mut at: Option<Vec<Val>> = None;
-        while left > 0 {
-            // a loop within may have sorted the array: what comes next is next now
-            let entries = self.order_of(f.array);
-            let next = at.map_or(0, |k| 1 + entries.iter().position(|(x, _)| *x == k).expect("it stays"));
-            let Some((keys, value)) = entries.into_iter().nth(next) else { break };
-            at = Some(keys.clone());
-            left -= 1;
-            if slice.as_ref().is_some_and(|s| !fits(s, &keys)) {
-                continue;
-            }
-            for (name, key) in f.keys.iter().zip(keys) {
-                l.insert(name, key);
-            }
-            if let Some(v) = f.value {
-                l.insert(v, value);
-            }
-            if !self.turn(&f.body, l)? {
-                break;
-            }
-        }
-        Ok(())
     }
 }

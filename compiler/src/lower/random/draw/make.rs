@@ -2,14 +2,27 @@
 //! would run too long.
 
 use super::eval::{Eval, Out};
+use super::hist::{Kind, Shape};
 use super::regex::PATTERNS;
-use super::{array, text, Array, By, Each, Rng, ARRAYS, BUCKETS, E, FUNCTIONS, INTS, S, STRS};
+use super::{array, text, Array, By, Each, Hist, Rng, ARRAYS, BUCKETS, E, FUNCTIONS, INTS, S, STRS, SV};
 use std::fmt::Write as _;
 
 const WORDS: [&str; 6] = ["", "a", "bc", "xyz", "abcb", "zz"];
 const AGGS: [&str; 5] = ["@count", "@sum", "@min", "@max", "@avg"];
 /// Formats of `sprintf`: one number, then one string.
 const SPRINTFS: [&str; 6] = ["%d%s", "%5d|%-4s", "%-6d%6s", "%x:%.2s", "%05d%s%%", "%u%8.1s"];
+
+/// Histograms of `st` and of `sa`: what is added are small numbers and the largest there are.
+const HISTS: [Kind; 8] = [
+    Kind::Log,
+    Kind::Log,
+    Kind::Log,
+    Kind::Linear(0, 40, 10),
+    Kind::Linear(-8, 8, 1),
+    Kind::Linear(-128, 256, 64),
+    Kind::Linear(1, 3, 1),
+    Kind::Linear(-9_000_000_000, 6_000_000_000, 3_000_000_000),
+];
 
 struct Maker {
     rng: Rng,
@@ -27,6 +40,9 @@ struct Maker {
     /// In the handler that adds to `sv`: one only, so that its values are of one processor, as the
     /// variance is rounded for each.
     first: bool,
+    /// A statistic has one kind of histogram in a whole script.
+    st: Kind,
+    sa: Kind,
 }
 
 impl Maker {
@@ -85,7 +101,7 @@ impl Maker {
                 if self.rng.chance(3) {
                     let op = self.rng.one(&["@variance", "@variance", "@avg", "@max"]);
                     match self.rng.chance(3) {
-                        true => E::Bucket(self.rng.below(BUCKETS as usize) as i64),
+                        true => E::Bucket(self.rng.below(BUCKETS)),
                         false => E::Agg(op, "sv", None),
                     }
                 } else if self.rng.chance(2) {
@@ -106,7 +122,7 @@ impl Maker {
 
     fn str(&mut self, depth: u32) -> E {
         let leaf = depth == 0 || self.rng.chance(4);
-        match if leaf { self.rng.below(3) } else { 3 + self.rng.below(12) } {
+        match if leaf { self.rng.below(3) } else { 3 + self.rng.below(13) } {
             0 => E::Text(self.rng.one(&WORDS)),
             1 | 2 => E::Local(self.rng.one(&STRS)),
             3 | 4 => E::Binary(".", self.str(depth - 1).into(), self.str(depth - 1).into()),
@@ -133,7 +149,17 @@ impl Maker {
                 let old = self.rng.one(&["a", "bc", "z"]);
                 E::Replace(self.str(depth - 1).into(), old, self.str(depth - 1).into())
             }
+            13 if self.rng.chance(3) => E::Hist(self.hist(depth).into()),
             _ => self.call(true, depth),
+        }
+    }
+
+    fn hist(&mut self, depth: u32) -> Hist {
+        // nothing may have been added to the others yet, which is an error
+        match self.rng.below(4) {
+            0 => Hist { name: "st", key: None, kind: self.st },
+            1 => Hist { name: "sa", key: Some(self.int(depth.saturating_sub(2))), kind: self.sa },
+            _ => Hist { name: "sv", key: None, kind: SV },
         }
     }
 
@@ -200,7 +226,7 @@ impl Maker {
     }
 
     fn stmt(&mut self, depth: u32) -> S {
-        match if depth == 0 { self.rng.below(12) } else { self.rng.below(22) } {
+        match if depth == 0 { self.rng.below(13) } else { self.rng.below(23) } {
             0..=3 => S::Expr(if self.rng.chance(3) { self.str_assign() } else { self.int_assign() }),
             4 => S::Print("%d %s %d\n", vec![self.int(2), self.str(2), self.int(1)]),
             5 => S::Println(vec![self.str(2), self.int(2)]),
@@ -214,11 +240,13 @@ impl Maker {
             10 => S::Matched(self.str(3), self.rng.below(PATTERNS.len())),
             11 => self.delete(),
             6..=9 => S::Expr(self.int(3)),
-            12..=14 => {
+            12 if self.rng.chance(2) => self.show("st"),
+            12 => S::Hist(self.rng.chance(2), self.hist(1).into()),
+            13..=15 => {
                 let els = if self.rng.chance(2) { self.block(depth - 1, 2) } else { Vec::new() };
                 S::If(self.int(3), self.block(depth - 1, 3), els)
             }
-            15 | 16 => {
+            16 | 17 => {
                 self.counters += 1;
                 let i = ["i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7"][self.counters as usize % 8];
                 let body = self.loop_body(depth - 1, 3);
@@ -228,9 +256,16 @@ impl Maker {
                     _ => S::For(i, self.rng.below(4) as i64, body),
                 }
             }
-            17..=19 => self.foreach(depth),
+            18..=20 => self.foreach(depth),
             _ => S::Try(self.block(depth - 1, 3), self.block(0, 2)),
         }
+    }
+
+    /// The histogram of a scalar, where it is not empty.
+    fn show(&mut self, name: &'static str) -> S {
+        let kind = if name == "st" { self.st } else { SV };
+        let hist = S::Hist(false, Hist { name, key: None, kind }.into());
+        S::If(E::Agg("@count", name, None), vec![hist], Vec::new())
     }
 
     fn foreach(&mut self, depth: u32) -> S {
@@ -331,6 +366,40 @@ impl Maker {
         (self.in_function, self.local, self.recursive) = (false, false, None);
         code
     }
+
+    /// What is left of the globals. All are read somewhere: what is only written would be shown at the end.
+    fn closing(&mut self) -> Vec<S> {
+        let line = "%d %s %d\n";
+        let of = |a: &str, keys: Vec<E>| E::Element(array(a).name, keys);
+        let k = of("k", vec![E::Num(1), E::Text("a")]);
+        let mut code = vec![
+            S::Print(line, vec![E::Global("g"), E::Global("h"), k]),
+            S::Print(line, vec![of("m", vec![E::Num(7)]), of("n", vec![E::Text("a")]), E::Num(1)]),
+        ];
+        let of_key = E::Agg("@sum", "sa", Some(E::Local("x").into()));
+        let each = Hist { name: "sa", key: Some(E::Local("x")), kind: self.sa };
+        let body =
+            vec![S::Println(vec![E::Local("x"), E::Text(" sum "), of_key]), S::Hist(false, each.into())];
+        let each =
+            Each { array: "sa", keys: vec!["x"], value: None, sort: None, slice: None, limit: None, body };
+        code.push(S::Foreach(Box::new(each)));
+        code.push(S::Println(vec![E::Agg("@count", "st", None), E::Text(" in all")]));
+        code.push(S::Println(vec![E::Agg("@variance", "sv", None), E::Text(" variance")]));
+        code.push(S::Buckets(false));
+        code.extend([self.show("st"), self.show("sv")]);
+        for a in &ARRAYS {
+            // All that is left, in its order.
+            let names: Vec<&str> = a.keys.iter().map(|s| if *s { "s" } else { "x" }).collect();
+            let keys: Vec<E> = names.iter().map(|n| E::Local(n)).collect();
+            let body = vec![S::Println(
+                [keys, vec![E::Text("="), E::Local(if a.string { "t" } else { "y" })]].concat(),
+            )];
+            let value = Some(if a.string { "t" } else { "y" });
+            let each = Each { array: a.name, keys: names, value, sort: None, slice: None, limit: None, body };
+            code.push(S::Foreach(Box::new(each)));
+        }
+        code
+    }
 }
 
 /// Says the types of the variables, and is never run.
@@ -343,6 +412,8 @@ const GLOBALS: &str = "global g = 3, h = \"h\", m, k, n, q[3], wrap%[2], st, sa,
 /// A script and what it prints.
 pub struct Case {
     pub script: String,
+    /// What stap is given with `-D`.
+    pub defines: Vec<(&'static str, i64)>,
     pub expected: String,
     /// An error was met, caught or not.
     pub failed: bool,
@@ -360,11 +431,25 @@ pub fn case(seed: u64) -> Option<Case> {
         walked: Vec::new(),
         counters: 0,
         first: false,
+        st: Kind::Log,
+        sa: Kind::Log,
     };
     for _ in 0..8 {
         m.rng.next();
     }
+    (m.st, m.sa) = (m.rng.one(&HISTS), m.rng.one(&HISTS));
     let mut eval = Eval::default();
+    let mut defines = Vec::new();
+    if m.rng.chance(2) {
+        let width = m.rng.one(&[1, 2, 3, 7, 200]);
+        eval.shape = Shape { width, ..eval.shape };
+        defines.push(("HIST_WIDTH", width as i64));
+    }
+    if m.rng.chance(2) {
+        let elision = m.rng.one(&[-1, 0, 1, 5, 1000]);
+        eval.shape = Shape { elision, ..eval.shape };
+        defines.push(("HIST_ELISION", elision));
+    }
     let mut script = String::new();
     for (n, f) in FUNCTIONS.iter().enumerate() {
         let (text, bodies) = m.function(n);
@@ -386,7 +471,7 @@ pub fn case(seed: u64) -> Option<Case> {
     let mut second = m.block(3, 5);
     locals(&mut second);
     let mut last = m.block(2, 3);
-    last.extend(closing());
+    last.extend(m.closing());
     let _ = write!(script, "{GLOBALS}");
     // that one runs last is a probe's business: `end` comes when the run is over
     let handlers = [("begin", first), ("begin(1)", second), ("end", last)];
@@ -407,34 +492,5 @@ pub fn case(seed: u64) -> Option<Case> {
             Err(_) => return None,
         }
     }
-    Some(Case { script, expected: eval.out, failed: eval.failed })
-}
-
-/// What is left of the globals. All are read somewhere: what is only written would be shown at the end.
-fn closing() -> Vec<S> {
-    let line = "%d %s %d\n";
-    let of = |a: &str, keys: Vec<E>| E::Element(array(a).name, keys);
-    let k = of("k", vec![E::Num(1), E::Text("a")]);
-    let mut code = vec![
-        S::Print(line, vec![E::Global("g"), E::Global("h"), k]),
-        S::Print(line, vec![of("m", vec![E::Num(7)]), of("n", vec![E::Text("a")]), E::Num(1)]),
-    ];
-    let of_key = E::Agg("@sum", "sa", Some(E::Local("x").into()));
-    let body = vec![S::Println(vec![E::Local("x"), E::Text(" sum "), of_key])];
-    let each = Each { array: "sa", keys: vec!["x"], value: None, sort: None, slice: None, limit: None, body };
-    code.push(S::Foreach(Box::new(each)));
-    code.push(S::Println(vec![E::Agg("@count", "st", None), E::Text(" in all")]));
-    code.push(S::Println(vec![E::Agg("@variance", "sv", None), E::Text(" variance")]));
-    code.push(S::Buckets(false));
-    for a in &ARRAYS {
-        // All that is left, in its order.
-        let names: Vec<&str> = a.keys.iter().map(|s| if *s { "s" } else { "x" }).collect();
-        let keys: Vec<E> = names.iter().map(|n| E::Local(n)).collect();
-        let body =
-            vec![S::Println([keys, vec![E::Text("="), E::Local(if a.string { "t" } else { "y" })]].concat())];
-        let value = Some(if a.string { "t" } else { "y" });
-        let each = Each { array: a.name, keys: names, value, sort: None, slice: None, limit: None, body };
-        code.push(S::Foreach(Box::new(each)));
-    }
-    code
+    Some(Case { script, defines, expected: eval.out, failed: eval.failed })
 }

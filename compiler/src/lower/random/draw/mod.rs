@@ -1,13 +1,19 @@
 //! Draws random scripts. Small trees, few names and much nesting, so that
 //! registers are shared, variables change inside of expressions and calls nest
 //! in arguments; several probes share the globals. `make` draws a script, `text`
-//! writes it, `eval` says what it prints. Knows nothing of the compiler: the
+//! writes it, `eval` says what it prints (`walk` its loops through arrays, `hist`
+//! its histograms). Knows nothing of the compiler: the
 //! tests of the guests include it too.
 
 mod eval;
+mod hist;
 pub mod make;
+mod plain;
 mod regex;
 mod text;
+mod walk;
+
+use hist::Kind;
 
 /// xorshift64*
 pub struct Rng(u64);
@@ -63,8 +69,18 @@ pub enum E {
     Regex(bool, Box<E>, usize),
     /// `@count(st)`, `@sum(sa[k])`.
     Agg(&'static str, &'static str, Option<Box<E>>),
-    /// `@hist_linear(sv, …)[n]`
-    Bucket(i64),
+    /// `@hist_linear(sv, …)[n]`, by its place in [`Kind::counts`].
+    Bucket(usize),
+    /// `str_replace(sprint(@hist_log(st)), "\n", "/")`: an error's message is one line.
+    Hist(Box<Hist>),
+}
+
+/// A histogram: of `st`, `sv` or an element of `sa`.
+#[derive(Clone, Debug)]
+pub struct Hist {
+    pub name: &'static str,
+    pub key: Option<E>,
+    pub kind: Kind,
 }
 
 /// What a loop through an array is sorted by.
@@ -111,6 +127,8 @@ pub enum S {
     Matched(E, usize),
     /// A loop through the buckets of `sv`, downwards or not.
     Buckets(bool),
+    /// `print(@hist_log(st))`, or `println`.
+    Hist(bool, Box<Hist>),
     Break,
     Continue,
     Next,
@@ -175,7 +193,8 @@ pub fn array(name: &str) -> &'static Array {
     ARRAYS.iter().find(|a| a.name == name).expect("an array")
 }
 
-/// Histogram of `sv`, whose values are 0 to 15: first value, start of the last bucket, width.
-pub const HIST: (i64, i64, i64) = (2, 10, 4);
-/// Buckets of it: one below, three, one above.
-pub const BUCKETS: i64 = 5;
+/// Histogram of `sv`, whose values are 0 to 15: one bucket below, three, one above. Those of `st` and
+/// `sa` are drawn, one for each script.
+pub const SV: Kind = Kind::Linear(2, 10, 4);
+/// Buckets of it.
+pub const BUCKETS: usize = 5;

@@ -1,16 +1,18 @@
 //! Drawn scripts as text.
 
 use super::regex::PATTERNS;
-use super::{By, Each, E, HIST, S};
+use super::{By, Each, Hist, E, S, SV};
 use std::fmt::Write as _;
 
 fn list(l: &[E]) -> String {
     l.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-fn histogram() -> String {
-    let (lo, hi, step) = HIST;
-    format!("@hist_linear(sv, {lo}, {hi}, {step})")
+fn histogram(h: &Hist) -> String {
+    match &h.key {
+        None => h.kind.text(h.name),
+        Some(k) => h.kind.text(&format!("{}[{}]", h.name, text(k))),
+    }
 }
 
 fn keys(l: &[Option<E>]) -> String {
@@ -42,7 +44,8 @@ pub fn text(e: &E) -> String {
         E::Isinstr(a, b) => format!("isinstr({}, {})", text(a), text(b)),
         E::Strpos(a, b) => format!("strpos({}, {})", text(a), quoted(b)),
         E::Replace(s, a, b) => format!("str_replace({}, {}, {})", text(s), quoted(a), text(b)),
-        E::Bucket(n) => format!("{}[{n}]", histogram()),
+        E::Bucket(n) => format!("{}[{n}]", SV.text("sv")),
+        E::Hist(h) => format!("str_replace(sprint({}), \"\\n\", \"/\")", histogram(h)),
         E::Sprint(args) => format!("sprint({})", list(args)),
         E::Sprintf(f, args) => format!("sprintf({}, {})", quoted(f), list(args)),
         E::Regex(negated, s, n) => {
@@ -106,9 +109,11 @@ pub fn body(list_of: &[S], out: &mut String, indent: usize) {
                 format!("if ({} =~ {pattern}) println(\"<\", matched(0), \">\");", text(e))
             }
             S::Buckets(down) => {
-                let (h, sign) = (histogram(), if *down { "-" } else { "" });
+                let (h, sign) = (SV.text("sv"), if *down { "-" } else { "" });
                 format!("foreach (b{sign} in {h}) println(b, \"#\", {h}[b]);")
             }
+            S::Hist(false, h) => format!("print({});", histogram(h)),
+            S::Hist(true, h) => format!("println({});", histogram(h)),
             S::Break => "break;".into(),
             S::Continue => "continue;".into(),
             S::Next => "next;".into(),
