@@ -8,8 +8,10 @@
 mod absent;
 mod autocast;
 pub mod bind;
+mod bind_call;
 mod bind_entered;
 mod bind_expr;
+mod bind_global;
 mod bind_loop;
 mod bind_packet;
 mod bind_target;
