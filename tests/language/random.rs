@@ -9,8 +9,8 @@ use std::path::Path;
 use std::{env, fs};
 use stp_tests::guest::{self, Ending, Guest, Series};
 
-/// A boot and so many scripts take about a minute where nothing else runs.
-const SCRIPTS: usize = 120;
+/// So many scripts and a boot are 100 s of a processor.
+const SCRIPTS: usize = 200;
 
 const OPTIONS: &str = "-w -DMAXACTION_INTERRUPTIBLE=100000000 -DMAXNESTING=40 -DMAXERRORS=100";
 
