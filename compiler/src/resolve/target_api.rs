@@ -176,38 +176,3 @@ pub trait TargetVars {
     /// A constant of the kernel's headers, for `@const` (enumerators, known macros).
     fn constant(&self, name: &str) -> Option<i64>;
 }
-
-/// A machine of which nothing is known: what the hosted VM and tests start from.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoTarget;
-
-impl TargetVars for NoTarget {
-    fn places(&self, _: &Query) -> Result<Vec<TargetPlace>, Diagnostic> {
-        Err(unknown_machine("nothing is known of the traced kernel here"))
-    }
-    fn similar(&self, _: &Query) -> Vec<String> {
-        Vec::new()
-    }
-    fn variable(
-        &self,
-        _: PlaceContext,
-        var: &ast::TargetVar,
-        _: &[hir::Expr],
-        _: Access,
-    ) -> Result<hir::Expr, Diagnostic> {
-        Err(unknown_machine("target variables need a kernel with BTF or debuginfo").at(var.span))
-    }
-    fn frame(&self, _: &TargetPlace, _: Span) -> Option<Frame> {
-        None
-    }
-    fn variables(&self, _: &TargetPlace) -> Vec<ListedVariable> {
-        Vec::new()
-    }
-    fn constant(&self, _: &str) -> Option<i64> {
-        None
-    }
-}
-
-fn unknown_machine(message: &str) -> Diagnostic {
-    Diagnostic::error(crate::diag::Stage::Semantic, "no-target", message)
-}
