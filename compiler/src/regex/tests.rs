@@ -124,3 +124,19 @@ fn what_would_need_huge_tables_is_refused() {
     assert!(compile(deep.as_bytes(), true).is_err());
     assert!(compile(b"((a{255}){255}){255}", true).is_err());
 }
+
+#[test]
+fn what_is_too_large_is_told_by_its_measure() {
+    let what = |pattern: &str| match compile(pattern.as_bytes(), true) {
+        Err(RegexError::TooLarge { what, .. }) => what,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(what("((a{1,200}){1,200}){1,200}"), "threads");
+    assert_eq!(what("(a|b)*a(a|b){14}"), "states");
+    // After 60 times `x` a match may have begun at each of them, with its own places of 15 groups.
+    assert_eq!(what(&format!("x{{60}}{}", "(y)".repeat(15))), "tags at one time");
+    // Rows of as many bytes as the text tells apart.
+    let text: String =
+        (0..2400u32).map(|n| char::from(b'0' + (n % 79) as u8)).filter(|c| c.is_alphanumeric()).collect();
+    assert_eq!(what(&text), "table words");
+}

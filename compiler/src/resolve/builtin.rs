@@ -495,10 +495,12 @@ fn procfs(comps: &[Comp]) -> Result<Place, String> {
 /// Bytes of the buffer of a procfs file.
 const PROCFS_LARGEST: i64 = 16 << 20;
 
+/// The longest that SystemTap waits in jiffies.
+const JIFFIES_MAX: i64 = 1_000_000;
+
 fn timer(unit: &str, n: i64, random: i64, hz: &dyn Fn() -> i64) -> Result<Place, String> {
     if unit == "jiffies" {
-        // Bounds: what an unsigned 32-bit jiffies counter can wait for.
-        if !(1..=0x7fff_ffff).contains(&n) {
+        if !(1..=JIFFIES_MAX).contains(&n) {
             return Err("invalid interval for jiffies timer".into());
         }
         if random < 0 || random > n {

@@ -75,9 +75,24 @@ struct Wrapping {
     open: Vec<String>,
     /// `pn()`: what the script asked for, wildcards resolved.
     pn: Option<String>,
+    /// Components at the end of the point that `pn` still lacks: a wildcard is among them.
+    pn_lacks: usize,
     optional: bool,
     /// The outermost point that has several places.
     one_of: Option<Rc<str>>,
+}
+
+impl Wrapping {
+    /// With what the wildcards behind an alias stand for, once all components are known.
+    fn completed(&self, comps: &[Comp]) -> Wrapping {
+        let mut w = self.clone();
+        let tail = &comps[comps.len() - w.pn_lacks.min(comps.len())..];
+        if let Some(pn) = w.pn.as_mut().filter(|_| tail.iter().all(|c| !is_glob(&c.name))) {
+            tail.iter().for_each(|c| *pn += &format!(".{c}"));
+            w.pn_lacks = 0;
+        }
+        w
+    }
 }
 
 type Failures = Vec<Diagnostic>;
@@ -222,13 +237,17 @@ fn expand(world: &mut World<'_>, point: &Point, around: &Wrapping) -> Result<Vec
     let around = &around;
     for comps in builtin::expand(&point.comps) {
         matched = true;
-        match place(world, &comps, point, around) {
+        match place(world, &comps, point, &around.completed(&comps)) {
             Ok(mut found) => out.append(&mut found),
             Err(d) if lenient => drop(d),
             Err(d) => failures.push(d),
         }
     }
-    for hit in alias_hits(world, &point.comps) {
+    let mut hits = alias_hits(world, &point.comps);
+    if wild && !matched && hits.is_empty() {
+        hits = suffixed_hits(world, &point.comps);
+    }
+    for hit in hits {
         matched = true;
         match expand_alias(world, &hit, point, around, wild) {
             Ok(mut found) => out.append(&mut found),
@@ -371,6 +390,31 @@ fn alias_hits(world: &mut World<'_>, comps: &[Comp]) -> Vec<Hit> {
     hits
 }
 
+/// Definitions that a pattern follows as a suffix, where it is no pattern of names: `read.ret*`
+/// is `read.return` then. Of several lengths only the longest.
+fn suffixed_hits(world: &World<'_>, comps: &[Comp]) -> Vec<Hit> {
+    let last = comps.iter().rposition(|c| is_glob(&c.name)).unwrap_or(0);
+    if comps.iter().any(|c| c.name.contains("**")) {
+        return Vec::new();
+    }
+    let at = |used: usize| {
+        let pattern = comps[..used].iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(".");
+        let mut named: Vec<_> = world.aliases.iter().filter(|(name, _)| glob(&pattern, name)).collect();
+        named.sort_by(|a, b| a.0.split('.').cmp(b.0.split('.')));
+        let each = |(name, def): (&String, &AliasDef)| {
+            let decl = &world.units[def.unit].script.aliases[def.alias].names[def.name];
+            let params = bind(&decl.components, &comps[..used])?;
+            Some(Hit { unit: def.unit, alias: def.alias, name: name.clone(), used, params })
+        };
+        named
+            .into_iter()
+            .flat_map(|(name, defs)| defs.iter().map(move |d| (name, d)))
+            .filter_map(each)
+            .collect()
+    };
+    (1..=last).rev().map(at).find(|hits: &Vec<Hit>| !hits.is_empty()).unwrap_or_default()
+}
+
 /// What the parameters of an alias are, if the arguments of a point fit it.
 fn bind(def: &[ast::Component], given: &[Comp]) -> Option<Params> {
     let mut params = HashMap::new();
@@ -431,11 +475,16 @@ fn expand_alias(
     let suffix: Vec<(Comp, Span)> =
         point.comps[hit.used..].iter().cloned().zip(point.spans[hit.used..].iter().copied()).collect();
     if around.pn.is_none() {
-        let mut name = hit.name.clone();
-        for (c, _) in &suffix {
-            name += &format!(".{c}");
-        }
-        around.pn = Some(if wild { name } else { builtin::point_text(&point.comps) });
+        (around.pn, around.pn_lacks) = match wild {
+            true => (Some(hit.name.clone()), suffix.len()),
+            false => (Some(builtin::point_text(&point.comps)), 0),
+        };
+    }
+    if around.pn_lacks > 0 {
+        // The names of the hit stand for its part of the pattern.
+        let mut comps = point.comps.clone();
+        comps.iter_mut().zip(hit.name.split('.')).for_each(|(c, name)| c.name = name.to_string());
+        around = around.completed(&comps);
     }
     let piece = |body| Piece { unit: hit.unit, body, params: hit.params.clone() };
     if decl.append {

@@ -2,8 +2,8 @@
 //!
 //! In: the tokens of a file. Out: one token after another with every macro
 //! expanded and `$1`/`@1` put in. Conditions are not looked at here; they are
-//! the next layer (`preprocess`), as in SystemTap, so both branches of `%( … %)`
-//! expand.
+//! the next layer (`preprocess`). In a branch that this skips nothing is defined
+//! and nothing expanded: the manual says otherwise, SystemTap does it so.
 
 use super::context::{MacroDef, MacroTable, ParseContext};
 use super::token::{Arg, Junk, Op, Tok, Token};
@@ -52,7 +52,7 @@ struct Env {
 
 impl Env {
     fn get(&self, name: &str) -> Option<&Value> {
-        self.names.iter().position(|n| n == name).and_then(|i| self.values.get(i))
+        self.names.iter().rposition(|n| n == name).and_then(|i| self.values.get(i))
     }
 }
 
@@ -72,10 +72,8 @@ pub struct Macros<'a> {
     pub diags: &'a mut Diagnostics,
     /// Macros of this file.
     pub local: HashMap<String, MacroDef>,
-    /// Set by the layer above while a branch is skipped: of use to `.stpm` files only.
+    /// Set by the layer above while it skips a branch: macros are tokens like others there.
     pub skipping: bool,
-    /// `.stpm`: definitions in a branch that is skipped don't count.
-    pub library: bool,
     /// Set by the layer above where a condition looks at the kernel.
     pub asks_kernel: bool,
     stack: Vec<Frame>,
@@ -101,7 +99,6 @@ impl<'a> Macros<'a> {
             diags,
             local: HashMap::new(),
             skipping: false,
-            library: false,
             asks_kernel: false,
             stack: vec![bottom],
             back: Vec::new(),
@@ -152,7 +149,7 @@ impl<'a> Macros<'a> {
                     Some(t) => return t,
                     None => continue,
                 },
-                Tok::At => {
+                Tok::At if !self.skipping => {
                     let name = self.text(t)[1..].to_string();
                     if let Some((tokens, env)) = env.as_ref().and_then(|e| e.get(&name)).cloned() {
                         self.push(t, tokens, env);
@@ -317,9 +314,6 @@ impl<'a> Macros<'a> {
                 break;
             }
             body.push(t);
-        }
-        if self.library && self.skipping {
-            return;
         }
         if let Some(first) = self.local.get(&text) {
             let first = first.span;

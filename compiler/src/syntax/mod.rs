@@ -81,7 +81,6 @@ pub fn parse_macros(
     let text = map.get(file).text.clone();
     let lexed = lexer::lex(file, &text, cx.user);
     let mut macros = Macros::new(map, file, lexed.tokens, cx, diags);
-    macros.library = true;
     let left = preprocess::run(&mut macros);
     if let Some(t) = left.first().filter(|_| left.len() > 1) {
         macros.error("macro-file", "expected '@define'", *t);

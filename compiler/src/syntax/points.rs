@@ -40,23 +40,29 @@ fn point(i: Toks<'_>) -> Res<'_, Vec<ProbePoint>> {
 /// Components, then `?`, `!`, `if (…)`.
 fn with_suffix(i: Toks<'_>) -> Res<'_, Vec<Bare>> {
     let (i, mut all) = deeper(i, sequence)?;
-    let (i, flags) = match i.kind() {
+    let mark = i.peek();
+    let (i, flags) = match mark.kind {
         Tok::Op(Op::Question) => (i.skip(), (true, false)),
         Tok::Op(Op::Bang) => (i.skip(), (false, true)),
         _ => (i, (false, false)),
     };
-    let (i, condition) = if i.is_kw(Kw::If) {
-        let parens = delimited(need(Op::LParen, "expected '('"), expr, need(Op::RParen, "expected ')'"));
-        map(preceded(super::input::kw(Kw::If), parens), Some).parse(i)?
-    } else {
-        (i, None)
-    };
-    for b in &mut all {
-        b.flags = flags;
-        if condition.is_some() {
-            b.condition.clone_from(&condition);
+    if flags != (false, false) {
+        // what stands in braces may have had its own
+        if all.iter().any(|b| b.flags != (false, false)) {
+            return i.fail_at(mark, "suffix-respecified", "'?' or '!' respecified");
         }
+        all.iter_mut().for_each(|b| b.flags = flags);
     }
+    if !i.is_kw(Kw::If) {
+        return Ok((i, all));
+    }
+    let (i, condition) = preceded(need(Op::LParen, "expected '('"), expr).parse(i.skip())?;
+    let end = i.peek();
+    let (i, _) = need(Op::RParen, "expected ')'")(i)?;
+    if all.iter().any(|b| b.condition.is_some()) {
+        return i.fail_at(end, "condition-respecified", "condition respecified");
+    }
+    all.iter_mut().for_each(|b| b.condition = Some(condition.clone()));
     Ok((i, all))
 }
 

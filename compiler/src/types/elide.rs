@@ -193,7 +193,12 @@ pub fn elide(world: &mut World<'_>, model: &mut Model) {
     if world.options.unoptimized {
         return;
     }
-    let (assignments, expressions) = sweep(model);
+    // such as asmlinkage(): scripts are told to call it
+    let noops: HashSet<FunctionId> = (0..model.functions.len() as u32)
+        .map(FunctionId)
+        .filter(|f| is_empty(&model.function(*f).body) && !world.map.is_user(model.function(*f).span))
+        .collect();
+    let (assignments, expressions) = sweep(model, &noops);
     let mut said = HashSet::new();
     for (span, what) in assignments {
         if said.insert((span, what.clone())) && world.map.is_user(span) {
@@ -227,7 +232,7 @@ pub fn dead_branches(world: &mut World<'_>, model: &mut Model) {
         prune(body, &mut changed);
     }
     if changed {
-        sweep(model);
+        sweep(model, &HashSet::new());
         elide_empty(world, model);
     }
 }
@@ -252,7 +257,8 @@ fn prune(body: &mut [Stmt], changed: &mut bool) {
 }
 
 /// Takes out of all bodies what has no effect; gives the assignments and expressions that it was.
-fn sweep(model: &mut Model) -> (Vec<Note>, Vec<Note>) {
+/// Calls of `noops` are taken out without a word.
+fn sweep(model: &mut Model, noops: &HashSet<FunctionId>) -> (Vec<Note>, Vec<Note>) {
     let mut assignments: Vec<Note> = Vec::new();
     let mut expressions: Vec<Note> = Vec::new();
     loop {
@@ -268,6 +274,7 @@ fn sweep(model: &mut Model) -> (Vec<Note>, Vec<Note>) {
                 locals,
                 pure: &pure,
                 left: &model.left_sides,
+                noops,
                 assignments: &mut assignments,
                 expressions: &mut expressions,
                 changed: false,
@@ -373,6 +380,7 @@ struct Pass<'p, F: Fn(LocalId) -> bool> {
     locals: &'p [LocalInfo],
     pure: &'p HashSet<FunctionId>,
     left: &'p std::collections::HashMap<Span, Span>,
+    noops: &'p HashSet<FunctionId>,
     assignments: &'p mut Vec<Note>,
     expressions: &'p mut Vec<Note>,
     changed: bool,
@@ -396,7 +404,12 @@ impl<F: Fn(LocalId) -> bool> Pass<'_, F> {
                 then.is_empty() && els.is_empty() && pure_expr(cond, self.pure, false)
             }
             StmtKind::Expr(e) if pure_expr(e, self.pure, false) => {
-                self.expressions.push((self.left.get(&e.span).copied().unwrap_or(e.span), String::new()));
+                let noop =
+                    matches!(&e.kind, ExprKind::Call { function, .. } if self.noops.contains(function));
+                if !noop {
+                    // told where the statement begins, whatever is left of it
+                    self.expressions.push((s.span, String::new()));
+                }
                 true
             }
             _ => false,

@@ -25,6 +25,8 @@ mod autocast_tests;
 #[cfg(test)]
 mod identity_tests;
 #[cfg(test)]
+mod refusal_tests;
+#[cfg(test)]
 mod tests;
 
 use super::target_api::{Access, Frame, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};

@@ -12,7 +12,7 @@ use super::walk::{type_trouble, At, Value, STACK_POINTER};
 use super::{long, pretty, Found, KernelTarget};
 use crate::diag::{Diagnostic, Span};
 use crate::resolve::target_api::{Access, ListedVariable, PlaceContext, TargetPlace};
-use crate::syntax::ast::{PathStep, TargetBase, TargetVar};
+use crate::syntax::ast::{self, PathStep, TargetBase, TargetVar};
 use crate::target::btf::Btf;
 use crate::target::ctype::{self, CType, Param, Scalar, Signature, TypeRef, TypeSource};
 use crate::target::dwarf::scope::VariableKind;
@@ -29,6 +29,9 @@ impl KernelTarget {
         operands: &[Expr],
         access: Access,
     ) -> Result<Expr, Diagnostic> {
+        if let TargetBase::Auto(value) = &var.base {
+            return Err(self.untyped(value, var));
+        }
         if matches!(access, Access::Write(_)) && !context.guru {
             return Err(self
                 .error("write-needs-guru", "write to target variable not permitted; need stap -g")
@@ -54,9 +57,7 @@ impl KernelTarget {
             TargetBase::Var { name, module } => {
                 self.global(context, var, name, module.as_deref(), operands, access)
             }
-            TargetBase::Auto(value) => Err(self
-                .error("unknown-type", "the type of what stands before '->' is not known: use @cast")
-                .at(value.span)),
+            TargetBase::Auto(value) => Err(self.untyped(value, var)),
             TargetBase::Name(name) => {
                 let Some(place) = context.at else {
                     return Err(self
@@ -99,6 +100,19 @@ impl KernelTarget {
                 }
             }
         }
+    }
+
+    /// `x->member` or `x[1]` of a value that is no pointer as far as is known.
+    fn untyped(&self, value: &ast::Expr, var: &TargetVar) -> Diagnostic {
+        // more often than a pointer, `x[1]` is an array that nobody declared
+        let error = match (&value.kind, var.path.first()) {
+            (ast::ExprKind::Name(name), Some(PathStep::Element(_))) => {
+                let text = format!("unresolved arity-1 global array {name}, missing global declaration?");
+                self.error("unknown-type", text).help("where it is an address, @cast says of what")
+            }
+            _ => self.error("unknown-type", "the type of what stands before '->' is not known: use @cast"),
+        };
+        error.at(value.span)
     }
 
     /// A name at a place that debuginfo describes.
