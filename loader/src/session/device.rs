@@ -249,7 +249,12 @@ impl DeviceSession {
             None => Ok(text),
             Some(error) => Err(SessionError::Probe {
                 probe: (start.failed_probe != u32::MAX).then_some(start.failed_probe),
-                text: if text.is_empty() { error.to_string() } else { format!("{text} ({error})") },
+                text: match error.raw_os_error() {
+                    _ if text.is_empty() => error.to_string(),
+                    // what the kernel gives for it has another name
+                    Some(libc::EILSEQ) => format!("{text}, for it is inside an instruction"),
+                    _ => format!("{text} ({error})"),
+                },
             }),
         }
     }

@@ -285,6 +285,10 @@ fn named(image: &Image, e: run::RunError) -> run::RunError {
 /// What to do about a place in code that the kernel refuses.
 fn advice(probe: Option<&Probe>) -> &'static str {
     match probe.map(|p| &p.at) {
+        Some(Place::Function { absolute: Some(_), .. }) => {
+            "; it must be the first byte of an instruction of the kernel's code, in none of the functions \
+             that /sys/kernel/debug/kprobes/blacklist lists"
+        }
         Some(Place::Function { .. } | Place::Return { .. }) => {
             "; /sys/kernel/debug/kprobes/blacklist lists the functions that may not be probed: \
              probe one that calls it, or end the point with `?` to run without it"
