@@ -10,6 +10,14 @@ const WILDCARD: &str = "stap -v -DSTP_NO_OVERLOAD -c 'load_files 5 f >/dev/null'
     -e 'global n probe kernel.function(\"d*\")POINT { n++ } probe end { println(\"hit \", n > 50) }' 2>err\n\
     cat err >&2";
 
+/// Nothing of a script runs that can't be armed: status, and what is said, with a `+` where the
+/// advice stands.
+const REFUSED: &str = "for p in POINTS; do\n\
+    \tstap -e \"global n probe $p { n++ } probe begin { println(\\\"begun\\\") } \\\n\
+    \tprobe timer.s(60) { exit() } probe end { println(\\\"ended\\\") }\" 2>err\n\
+    \techo $? $(sed -n 's/^ERROR: probe //; s/; .*blacklist lists .* end the point with .?. .*/+/; /could not/p' err)\n\
+    done";
+
 pub fn checks() -> Vec<Check> {
     let mut checks: Vec<Check> = [("entries", ""), ("returns", ".return")]
         .into_iter()
@@ -28,21 +36,49 @@ pub fn checks() -> Vec<Check> {
         .collect();
     checks.extend([
         Check::new(
-            "a function that is named and refused ends the run",
-            "for p in 'kernel.function(\"exc_divide_error\")' 'kernel.function(\"exc_divide_error\").return' \\\n\
-             'kprobe.function(\"exc_divide_error\")'; do\n\
-             \tstap -e \"probe $p, timer.s(60) { exit() }\" 2>err; echo $? $(grep -o 'could not be armed.*' err)\n\
-             done\n\
-             stap -e 'probe kernel.function(\"exc_divide_error\").return ?, timer.ms(100) { exit() }'; echo $?",
+            "a function that is named and refused ends the run before it begins",
+            &REFUSED.replace(
+                "POINTS",
+                "'kernel.function(\"exc_divide_error\")' 'kernel.function(\"exc_divide_error\").return' \
+                 'kprobe.function(\"exc_divide_error\")'",
+            ),
             |o| {
                 prints(
                     o,
-                    "1 could not be armed: the kernel allows no probe at this address (Invalid argument)\n\
-                     1 could not be armed: the kernel allows no return probe on this function (Invalid argument)\n\
-                     1 could not be armed: the kernel allows no probe at this address (Invalid argument)\n\
-                     0\n",
+                    "1 kernel.function(\"exc_divide_error\").call could not be armed: \
+                     the kernel allows no probe at this address (Invalid argument)+\n\
+                     1 kernel.function(\"exc_divide_error\").return could not be armed: \
+                     the kernel allows no return probe on this function (Invalid argument)+\n\
+                     1 kprobe.function(\"exc_divide_error\") could not be armed: \
+                     the kernel allows no probe at this address (Invalid argument)+\n",
                 )
             },
+        ),
+        Check::new(
+            "a pattern of which all places are refused ends the run before it begins",
+            &REFUSED.replace(
+                "POINTS",
+                "'kernel.function(\"exc_divide*\")' 'kernel.function(\"exc_divide*\").return' \
+                 'kernel.{function(\"exc_divide_error\"),function(\"exc_*_overrun\")}'",
+            ),
+            |o| {
+                prints(
+                    o,
+                    "1 kernel.function(\"exc_divide*\") could not be armed: the kernel refuses the place+\n\
+                     1 kernel.function(\"exc_divide*\").return could not be armed: the kernel refuses the place+\n\
+                     1 kernel.function(\"exc_divide_error\").call could not be armed: \
+                     the kernel allows no probe at this address (Invalid argument)+\n",
+                )
+            },
+        ),
+        Check::new(
+            "what is optional may be refused",
+            "for p in 'kernel.function(\"exc_divide_error\").return ?' 'kernel.function(\"exc_divide*\") ?' \\\n\
+             'kernel.function(\"vfs_read\"), kernel.function(\"exc_divide_error\") ?'; do\n\
+             \tstap -v -e \"global n probe $p { n++ } probe begin { println(\\\"begun\\\") }\n\
+             \tprobe timer.ms(100) { exit() } probe end { if (n < 0) println(n) }\" 2>err; echo $? $(grep -o '[0-9]* could not be' err)\n\
+             done",
+            |o| prints(o, "begun\n0 1 could not be\nbegun\n0 1 could not be\nbegun\n0 1 could not be\n"),
         ),
         // the 18th call is that of the writer, which lets the readers go
         Check::new(
@@ -82,6 +118,6 @@ fn refused(o: &Outcome) -> Result<(usize, usize), String> {
 
 fn armed_in(o: &Outcome) -> Result<f64, String> {
     let err = String::from_utf8_lossy(&o.stderr).into_owned();
-    let after = err.split("armed and begun in ").nth(1).ok_or("not armed")?;
+    let after = err.split("armed in ").nth(1).ok_or("not armed")?;
     after.split(' ').next().and_then(|w| w.parse().ok()).ok_or("no time".into())
 }

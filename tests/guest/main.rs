@@ -8,6 +8,7 @@ mod debuginfo;
 mod device;
 mod library;
 mod limits;
+mod odd;
 mod scripts;
 mod sources;
 mod stacks;
@@ -135,12 +136,12 @@ fn scripts_see_what_happens_in_kernel_6_12() {
 
 #[test]
 fn files_and_input_reach_scripts_in_kernel_6_1() {
-    run("6.1", sources::checks());
+    run("6.1", sources::checks().into_iter().chain(odd::checks()).collect());
 }
 
 #[test]
 fn files_and_input_reach_scripts_in_kernel_6_12() {
-    run("6.12", sources::checks());
+    run("6.12", sources::checks().into_iter().chain(odd::checks()).collect());
 }
 
 #[test]

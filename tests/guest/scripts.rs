@@ -239,6 +239,33 @@ pub fn checks() -> Vec<Check> {
             },
         ),
         Check::new(
+            "events of one program and of the target are sampled in no other task",
+            // the shell's children are not the target; they are called `sh` yet while they begin as sleepers
+            "ln -s $(which sleeper) other; stap -c 'sh -c \"sleeper 50 1 0 >/dev/null & ./other 30 1 0 >/dev/null; wait\"' -e '\n\
+             global by, at_target, all\n\
+             probe perf.sw.context_switches.sample(1).process(\"./other\") {\n\
+             \tif (pid() == target()) println(\"the shell\"); else by[execname()]++ }\n\
+             probe perf.type(1).config(3).sample(1).process { at_target[pid() == target()]++ }\n\
+             probe perf.type(1).config(3).sample(1) { all[pid() == target()]++ }\n\
+             probe perf.type(1).config(0).hz(200).process(\"sh\") { if (pid() == 0) println(\"idle\") }\n\
+             probe perf.type(1).config(2).process(\"sh\") { println(pn()) }\n\
+             probe end {\n\
+             \tprintf(\"switches %d %d\\n\", by[\"sleeper\"], by[\"other\"])\n\
+             \tforeach (name in by) if (name != \"sleeper\" && name != \"other\" && name != \"sh\") println(name)\n\
+             \tprintf(\"target %d %d\\n\", at_target[1] > 0 && at_target[1] == all[1], at_target[0])\n\
+             \tprintf(\"others %d\\n\", all[0] > 80)\n\
+             }'",
+            |o| {
+                let switches = numbers(o, "switches")?;
+                if !(switches[0] >= 40 && switches[1] >= 25 && o.out().lines().count() == 3) {
+                    return Err(format!("{switches:?} switches, or other programs"));
+                }
+                equal("target", numbers(o, "target")?[0], 1)?;
+                equal("not the target", numbers(o, "target")?[1], 0)?;
+                equal("others", numbers(o, "others")?[0], 1)
+            },
+        ),
+        Check::new(
             "a system call's return knows what its entry saw",
             "stap -c 'load_files 50 f' -e 'global n, other probe syscall.close.return {\n\
              if (pid() != target()) next\n\

@@ -3,6 +3,12 @@
  * attach_kprobe.c - probes at an instruction, and function entries that ftrace
  * can't hook: one kprobe each. The kernel checks that the address is the start
  * of an instruction that may be probed; the module adds that it is not its own.
+ *
+ * All are registered before the first is enabled. A jump in the place of the
+ * breakpoint is what the kernel makes of it a moment later, for all that it
+ * finds, and holds the lock of kprobes while it waits for every task; enabled
+ * one by one while others were checked, they met that wait again and again.
+ * (register_kprobes() is a loop over register_kprobe().)
  */
 #include <linux/kprobes.h>
 #include <linux/mm.h>
@@ -52,6 +58,7 @@ static bool mine(const struct stpvm_probe *p)
 
 static int kprobe_arm(struct stpvm_session *s)
 {
+	static const char refusal[] = "the kernel allows no probe at this address";
 	u32 n, all = stpvm_count(s, IM_K_KPROBE, VIA_DEFAULT) +
 		     stpvm_count(s, IM_K_FENTRY, VIA_KPROBE);
 	struct kps *ks;
@@ -75,12 +82,25 @@ static int kprobe_arm(struct stpvm_session *s)
 		kp->p = p;
 		kp->k.addr = (kprobe_opcode_t *)(unsigned long)p->im->addr;
 		kp->k.pre_handler = pre;
+		kp->k.flags = KPROBE_FLAG_DISABLED;
 		ks->count++;
 		err = within_module(p->im->addr, THIS_MODULE) ? -EINVAL : register_kprobe(&kp->k);
 		if (!err)
 			ks->list[ks->armed++] = &kp->k;
 		else
-			err = stpvm_refuse(s, p, err, "the kernel allows no probe at this address");
+			err = stpvm_refuse(s, p, err, refusal);
+		err = err ?: stpvm_interrupted(s);
+		if (err)
+			return err;
+	}
+	for (n = 0; n < ks->count; n++) {
+		struct stpvm_probe *p = ks->kp[n].p;
+
+		if (p->via == VIA_REFUSED)
+			continue;
+		err = enable_kprobe(&ks->kp[n].k);
+		if (err)
+			err = stpvm_refuse(s, p, err, refusal);
 		err = err ?: stpvm_interrupted(s);
 		if (err)
 			return err;

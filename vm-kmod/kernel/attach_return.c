@@ -153,6 +153,7 @@ static int leave(struct kretprobe_instance *ri, struct pt_regs *regs)
 
 static int kret_arm(struct stpvm_session *s, struct rets *rs)
 {
+	static const char refusal[] = "the kernel allows no return probe on this function";
 	u32 n, all = stpvm_count(s, IM_K_FRETURN, VIA_KPROBE);
 	u64 instances = 0;
 	int err;
@@ -177,6 +178,7 @@ static int kret_arm(struct stpvm_session *s, struct rets *rs)
 		r->p = p;
 		r->k.kp.addr = (kprobe_opcode_t *)(unsigned long)p->im->addr;
 		r->k.handler = leave;
+		r->k.kp.flags = KPROBE_FLAG_DISABLED;
 		r->k.maxactive = max_active(p);
 		if (p->flags & IM_P_ENTRY_ARGS) {
 			r->k.entry_handler = kret_enter;
@@ -187,8 +189,20 @@ static int kret_arm(struct stpvm_session *s, struct rets *rs)
 		if (!err)
 			rs->list[rs->registered++] = &r->k;
 		else
-			err = stpvm_refuse(s, p, err,
-					   "the kernel allows no return probe on this function");
+			err = stpvm_refuse(s, p, err, refusal);
+		err = err ?: stpvm_interrupted(s);
+		if (err)
+			return err;
+	}
+	/* not while others are registered, as with kprobes */
+	for (n = 0; n < rs->count; n++) {
+		struct stpvm_probe *p = rs->ret[n].p;
+
+		if (p->via == VIA_REFUSED)
+			continue;
+		err = enable_kretprobe(&rs->ret[n].k);
+		if (err)
+			err = stpvm_refuse(s, p, err, refusal);
 		err = err ?: stpvm_interrupted(s);
 		if (err)
 			return err;

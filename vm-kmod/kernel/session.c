@@ -364,13 +364,18 @@ static int check_kinds(struct stpvm_session *s)
 
 int stpvm_session_start(struct stpvm_session *s, struct stpvm_start *req)
 {
-	int err;
+	bool only_arm = req->flags & STPVM_SF_ARM;
+	int err = 0;
 
 	req->failed_probe = ~0u;
 	req->refused = 0;
 	memset(req->text, 0, sizeof(req->text));
+	if (req->flags & ~STPVM_SF_ARM)
+		return -EINVAL;
 	if (mutex_lock_killable(&s->lock))
 		return -EINTR;
+	if (s->state == STPVM_STARTING && !only_arm)
+		goto begin;
 	err = -EBADFD;
 	if (s->state != STPVM_LOADED)
 		goto out;
@@ -388,15 +393,19 @@ int stpvm_session_start(struct stpvm_session *s, struct stpvm_start *req)
 		strscpy(req->text, s->fail_text, sizeof(req->text));
 		goto out;
 	}
-	req->refused = s->refused;
+	if (only_arm)
+		goto armed;
+begin:
 	stpvm_run_begin(s);
 	if (READ_ONCE(s->end)) {
 		WRITE_ONCE(s->state, STPVM_ENDING);
-		goto out;
+		goto armed;
 	}
 	/* what the begin handlers wrote is there for whoever sees this */
 	smp_store_release(&s->state, STPVM_RUNNING);
 	stpvm_go_all(s);
+armed:
+	req->refused = s->refused;
 out:
 	mutex_unlock(&s->lock);
 	return err;

@@ -27,6 +27,9 @@
  *                                   │            └─exit(), errors─► ENDING ──┘
  *                                   └─a probe can't be armed─► LOADED
  *
+ *   A START that only arms leaves the session in STARTING; the next one runs the
+ *   begin handlers.
+ *
  *   Handlers run in RUNNING only; begin handlers in STARTING, end and error
  *   handlers in STOPPING, both in the task that asked. ENDING means that the
  *   run is over but the loader does not know yet; a handler may set it.

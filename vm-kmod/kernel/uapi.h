@@ -5,6 +5,9 @@
  *
  *   open -> INFO -> LOAD -> mmap rings -> START -> poll / read rings -> STOP -> close
  *
+ * START may come in two parts: one that arms, after which the caller may still
+ * give up, and one that runs the begin probes and lets handlers run.
+ *
  * Every structure begins with its size, so that a newer loader and an older
  * module can tell each other apart.
  */
@@ -17,7 +20,7 @@
 #endif
 #include <linux/types.h>
 
-#define STPVM_UAPI_VERSION 1
+#define STPVM_UAPI_VERSION 2
 
 struct stpvm_info {
 	__u32 size;
@@ -76,10 +79,11 @@ struct stpvm_start {
 	__u32 size;
 	__u32 failed_probe; /* on error: which; ~0: none */
 	__u32 refused;	    /* optional probes that could not be armed */
-	__u32 pad;
+	__u32 flags;	    /* STPVM_SF_* */
 	char text[160];
 	__u64 which; /* pointer: bytes, one for each probe: 1 where it could not be armed; may be 0 */
 };
+#define STPVM_SF_ARM 1 /* arm and no more: no handler runs before the START that follows */
 
 struct stpvm_probe_stats {
 	__u64 hits, errors, skipped_busy, skipped_lock, skipped_stack, lost, cycles;

@@ -98,11 +98,13 @@ fn build() -> Vec<Pattern> {
         rows.push(format!("__syscall(string){suffix}"));
     }
     let perf = "perf.type(number).config(number)";
-    for suffix in ["", ".sample(number)", ".hz(number)", ".counter(string)"] {
-        rows.push(format!("{perf}{suffix}"));
+    for how in ["", ".sample(number)", ".hz(number)"] {
+        for bound in ["", ".process", ".process(string)"] {
+            rows.push(format!("{perf}{how}{bound}"));
+        }
     }
-    for suffix in ["", "(string)", "(string).counter(string)"] {
-        rows.push(format!("{perf}.process{suffix}"));
+    for bound in ["", ".process(string)"] {
+        rows.push(format!("{perf}{bound}.counter(string)"));
     }
     for base in ["procfs", "procfs(string)"] {
         for umask in ["", ".umask(number)"] {
@@ -398,6 +400,10 @@ fn variant(
     })
 }
 
+/// What `.counter` and `@perf` are told.
+pub const COUNTERS: &str = "a counter of perf is read by @perf in probes of programs \
+    (process(\"PATH\").…), which this version does not have; without .counter the event is sampled";
+
 /// Without `.sample` and `.hz`.
 const PERF_PERIOD: u64 = 1_000_000;
 
@@ -408,10 +414,10 @@ fn perf(event: i64, config: i64, rest: &[&str], n: i64) -> Result<Place, String>
         _ => Err(format!("{what} must be greater than 0")),
     };
     let period = match rest {
-        [] => Period::Events(PERF_PERIOD),
-        ["sample"] => Period::Events(above_zero("sample period")?),
-        ["hz"] => Period::Hz(above_zero("frequency")?),
-        _ => return Err("perf events of one program, and counters read on demand, are not served by this version; perf.type(n).config(n) counts in the whole system".into()),
+        [] | ["process"] => Period::Events(PERF_PERIOD),
+        ["sample", ..] => Period::Events(above_zero("sample period")?),
+        ["hz", ..] => Period::Hz(above_zero("frequency")?),
+        _ => return Err(COUNTERS.into()),
     };
     Ok(Place::Perf { event, config: config as u64, period })
 }
@@ -553,7 +559,7 @@ mod tests {
             assert!(p.iter().all(|(n, _)| !n.is_empty()), "{}", pattern_text(p));
             let request = request(&comps, &|| 250);
             let text = pattern_text(p);
-            let refused = ["timer.s", "timer.hz", ".process", ".counter", ".length", ".umask", "netfilter"]
+            let refused = ["timer.s", "timer.hz", ".counter", ".length", ".umask", "netfilter"]
                 .iter()
                 .chain(&["callees(number)"])
                 .any(|t| text.contains(t));

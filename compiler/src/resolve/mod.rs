@@ -8,6 +8,7 @@ pub mod library;
 pub mod names;
 mod netfilter;
 pub mod points;
+mod program;
 pub mod target_api;
 pub mod target_var;
 pub mod world;

@@ -103,7 +103,14 @@ pub fn place(comps: &[Comp]) -> Result<Place, String> {
                 PRIORITIES.iter().find(|(n, _)| *n == name).map(|(_, v)| *v)
             })
             .ok_or_else(|| {
-                format!("unsupported netfilter priority \"{p}\" for protocol family {}", family.name)
+                let known: String = match family.priorities {
+                    "" => "it is a number of 32 bits".into(),
+                    prefix => {
+                        let names = PRIORITIES.iter().map(|(n, _)| format!("{prefix}{n}, "));
+                        format!("there are {}and numbers of 32 bits", names.collect::<String>())
+                    }
+                };
+                format!("unsupported netfilter priority \"{p}\" for protocol family {}; {known}", family.name)
             })?,
     };
     Ok(Place::Netfilter { family: family.number, hook: hook as u8, priority })
@@ -147,6 +154,9 @@ mod tests {
         assert!(wrong(&[("pf", "NFPROTO_ARP"), ("hook", "NF_IP_LOCAL_IN")])
             .ends_with("there are NF_ARP_IN, NF_ARP_OUT, NF_ARP_FORWARD"));
         assert!(wrong(&[v4, ("hook", "5")]).contains("hook \"5\""));
-        assert!(wrong(&[v4, ("hook", "1"), ("priority", "NF_IP6_PRI_LAST")]).contains("priority"));
+        assert!(wrong(&[v4, ("hook", "1"), ("priority", "NF_IP6_PRI_LAST")])
+            .ends_with("NF_IP_PRI_LAST, and numbers of 32 bits"));
+        let arp = ("pf", "NFPROTO_ARP");
+        assert!(wrong(&[arp, ("hook", "1"), ("priority", "x")]).ends_with("it is a number of 32 bits"));
     }
 }

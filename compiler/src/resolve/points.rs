@@ -4,12 +4,14 @@
 
 use super::builtin::{self, Comp, Request};
 use super::names::{glob, is_glob, similar, similar_note};
+use super::program;
 use super::target_api::{Query, Spec, TargetPlace};
 use super::world::{AliasDef, Body, UnitId, World};
 use crate::diag::{Diagnostic, Span, Stage};
 use crate::driver::Privilege;
 use crate::syntax::ast::{self, ComponentArg, Literal, ProbePoint};
 use crate::types::hir::Place;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
@@ -237,7 +239,10 @@ fn expand(world: &mut World<'_>, point: &Point, around: &Wrapping) -> Result<Vec
     let around = &around;
     for comps in builtin::expand(&point.comps) {
         matched = true;
-        match place(world, &comps, point, &around.completed(&comps)) {
+        let around = around.completed(&comps);
+        let found =
+            bound(world, &comps, point, &around).and_then(|around| place(world, &comps, point, &around));
+        match found {
             Ok(mut found) => out.append(&mut found),
             Err(d) if lenient => drop(d),
             Err(d) => failures.push(d),
@@ -262,6 +267,28 @@ fn expand(world: &mut World<'_>, point: &Point, around: &Wrapping) -> Result<Vec
         return Err(vec![mismatch(world, point, wild)]);
     }
     Ok(out)
+}
+
+/// Where a point is bound to a program, the block that asks for it runs first.
+fn bound<'a>(
+    world: &mut World<'_>,
+    comps: &[Comp],
+    point: &Point,
+    around: &'a Wrapping,
+) -> Result<Cow<'a, Wrapping>, Diagnostic> {
+    let fail = |world: &World<'_>, text: String| failure(world, point.span, "probe-point-value", text);
+    let guard = match program::guard(comps, world.options.has_target) {
+        Ok(None) => return Ok(Cow::Borrowed(around)),
+        Ok(Some(guard)) => guard,
+        Err(text) => return Err(fail(world, text)),
+    };
+    let Some(hit) = alias_hits(world, std::slice::from_ref(&guard)).pop() else {
+        return Err(fail(world, format!("the tapset library lacks the alias {}", guard.name)));
+    };
+    world.touch(hit.unit);
+    let mut around = around.clone();
+    around.before.insert(0, Piece { unit: hit.unit, body: Body::Alias(hit.alias), params: hit.params });
+    Ok(Cow::Owned(around))
 }
 
 /// A built-in point.

@@ -249,31 +249,44 @@ impl Symbols {
     }
 
     /// Names of the functions that match, of the kernel (`module` `None`) or of the modules that
-    /// match; without doubles, in the order of the list.
+    /// match; without doubles, in the order of the list. If ftrace can hook none of them they are
+    /// all that match.
     pub fn matching(
         &self,
         kernel: &Kernel,
         pattern: &str,
         module: Option<&str>,
     ) -> Option<Vec<(String, Option<String>)>> {
-        let table = match module {
-            None => self.own_traceable(kernel).or_else(|| self.of_kernel(kernel))?,
-            Some(_) => self.traceable(kernel).or_else(|| self.all(kernel))?,
+        let hooked = match module {
+            None => self.own_traceable(kernel),
+            Some(_) => self.traceable(kernel),
         };
-        let mut out = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for s in table.iter() {
-            let of_it = match (module, s.module) {
-                (None, None) => true,
-                (Some(p), Some(m)) => glob::matches(&p.replace('-', "_"), &m.replace('-', "_")),
-                _ => false,
-            };
-            if of_it && s.is_function() && glob::matches(pattern, s.name) && seen.insert((s.name, s.module)) {
-                out.push((s.name.to_owned(), s.module.map(str::to_owned)));
-            }
+        let found = hooked.map(|table| matching_in(table, pattern, module));
+        if found.as_ref().is_some_and(|f| !f.is_empty()) {
+            return found;
         }
-        Some(out)
+        let table = match module {
+            None => self.of_kernel(kernel),
+            Some(_) => self.all(kernel),
+        };
+        table.map(|t| matching_in(t, pattern, module)).or(found)
     }
+}
+
+fn matching_in(table: &Table, pattern: &str, module: Option<&str>) -> Vec<(String, Option<String>)> {
+    let mut out = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for s in table.iter() {
+        let of_it = match (module, s.module) {
+            (None, None) => true,
+            (Some(p), Some(m)) => glob::matches(&p.replace('-', "_"), &m.replace('-', "_")),
+            _ => false,
+        };
+        if of_it && s.is_function() && glob::matches(pattern, s.name) && seen.insert((s.name, s.module)) {
+            out.push((s.name.to_owned(), s.module.map(str::to_owned)));
+        }
+    }
+    out
 }
 
 /// Does the list say where functions are? The kernel hides that from some users by zeroes.
@@ -379,5 +392,18 @@ mod tests {
         };
         assert_eq!(names("vfs_*", None), ["vfs_read", "vfs_readv.isra.0"]);
         assert_eq!(names("vfs_*", Some("fu*")), ["vfs_read"]);
+    }
+
+    #[test]
+    fn a_pattern_that_ftrace_does_not_know_is_looked_for_among_all_functions() {
+        let s = Symbols::default();
+        s.kallsyms.set(Some(Table::from_kallsyms(KALLSYMS.into()))).expect("fresh");
+        s.traceable.set(Some(Table::from_functions("vfs_read\n".into()))).expect("fresh");
+        let k = Kernel::new(Some("0"), None);
+        let names = |p: &str| -> Vec<String> {
+            s.matching(&k, p, None).expect("table").into_iter().map(|(n, _)| n).collect()
+        };
+        assert_eq!(names("vfs_read*"), ["vfs_read"]);
+        assert_eq!(names("vfs_readv*"), ["vfs_readv.isra.0"]);
     }
 }

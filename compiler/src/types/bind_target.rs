@@ -8,6 +8,7 @@ use super::model::{GlobalInfo, ProbeInfo, StatNeeds};
 use super::walk;
 use super::{bind_packet, bind_value};
 use crate::diag::{Diagnostic, Severity, Span, Stage};
+use crate::resolve::builtin;
 use crate::resolve::points::Derived;
 use crate::resolve::target_api::{Access, PlaceContext, ReturnAddress, Way};
 use crate::resolve::world::{Body, UnitId};
@@ -110,7 +111,7 @@ impl Binder<'_, '_> {
                 }
             },
             ast::ExprKind::Perf(_) => {
-                self.world.error("perf-counter", "perf probe '@perf' is not available at this place", span);
+                self.world.error("perf-counter", builtin::COUNTERS, span);
                 self.poison(span)
             }
             ast::ExprKind::Deref { user, size, address } => {

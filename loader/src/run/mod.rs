@@ -9,7 +9,7 @@ pub mod signals;
 use crate::output::order::Stream;
 use crate::output::printer::Printer;
 use crate::output::ring::RingError;
-use crate::session::{Session, SessionError, Started, Stats};
+use crate::session::{Armed, Session, SessionError, Stats};
 use command::Child;
 use input::Input;
 use signals::Signals;
@@ -24,14 +24,13 @@ pub struct Control<'a> {
     pub child: Option<&'a mut Child>,
     /// Where a probe waits for standard input.
     pub input: Option<Input>,
-    /// Told once the probes are armed and the begin probes have run; an error ends the run.
-    pub on_start: &'a mut dyn FnMut(&Started) -> Result<(), SessionError>,
+    /// Told once the probes are armed, before any handler runs; an error ends the run.
+    pub on_armed: &'a mut dyn FnMut(&Armed) -> Result<(), SessionError>,
 }
 
 /// What a run came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub started: Started,
     pub stats: Stats,
     /// Records that found no room.
     pub lost: u64,
@@ -109,8 +108,9 @@ fn run_with(
     let mut outcome = Outcome::default();
     let mut pump = Pump { stream, printer, damaged: None, waits: false };
     let mut signals = 0;
-    outcome.started = session.start(&mut || pump.drain_beside(control.signals, &mut signals))?;
-    (control.on_start)(&outcome.started)?;
+    let armed = session.arm(&mut || pump.drain_beside(control.signals, &mut signals))?;
+    (control.on_armed)(&armed)?;
+    session.start(&mut || pump.drain_beside(control.signals, &mut signals))?;
     if let Some(child) = &mut control.child {
         child.go();
     }

@@ -2,7 +2,7 @@
 //! open file is one session; when it is closed the module takes all down.
 
 use super::uapi::{self, Info, ProbeStats};
-use super::{poll, Load, Memory, Session, SessionError, Started, Stats, CONTROL_RING, DEFAULT_RING};
+use super::{poll, Armed, Load, Memory, Session, SessionError, Stats, CONTROL_RING, DEFAULT_RING};
 use std::fs::File;
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -220,6 +220,44 @@ impl DeviceSession {
             Ok(thread.join().expect("an ioctl does not panic"))
         })
     }
+
+    /// START; `which` has a byte for each probe, set where it could not be armed, or is empty. What
+    /// the module says of it.
+    fn ioc_start(
+        &self,
+        flags: u32,
+        which: &mut [u8],
+        pump: &mut dyn FnMut(),
+    ) -> Result<String, SessionError> {
+        let address = if which.is_empty() { 0 } else { which.as_mut_ptr() as u64 };
+        let (start, error) = self.beside(
+            |fd| {
+                // SAFETY: integers and bytes only.
+                let mut start: uapi::Start = unsafe { zeroed() };
+                start.size = size_of::<uapi::Start>() as u32;
+                start.failed_probe = u32::MAX;
+                start.flags = flags;
+                start.which = address;
+                // SAFETY: the ioctl reads and fills a Start, and a byte of `which` for each probe.
+                let r = unsafe { libc::ioctl(fd, uapi::IOC_START, &mut start) };
+                (start, (r != 0).then(io::Error::last_os_error))
+            },
+            pump,
+        )?;
+        let text = uapi::text(&start.text);
+        match error {
+            None => Ok(text),
+            Some(error) => Err(SessionError::Probe {
+                probe: (start.failed_probe != u32::MAX).then_some(start.failed_probe),
+                text: match error.raw_os_error() {
+                    _ if text.is_empty() => error.to_string(),
+                    // what the kernel gives for it has another name
+                    Some(libc::EILSEQ) => format!("{text}, for it is inside an instruction"),
+                    _ => format!("{text} ({error})"),
+                },
+            }),
+        }
+    }
 }
 
 fn pollfd(fd: RawFd) -> libc::pollfd {
@@ -235,33 +273,15 @@ impl Session for DeviceSession {
         self.memory
     }
 
-    fn start(&mut self, pump: &mut dyn FnMut()) -> Result<Started, SessionError> {
+    fn arm(&mut self, pump: &mut dyn FnMut()) -> Result<Armed, SessionError> {
         let mut which = vec![0u8; self.probes];
-        let address = which.as_mut_ptr() as u64;
-        let (start, error) = self.beside(
-            |fd| {
-                // SAFETY: integers and bytes only.
-                let mut start: uapi::Start = unsafe { zeroed() };
-                start.size = size_of::<uapi::Start>() as u32;
-                start.failed_probe = u32::MAX;
-                start.which = address;
-                // SAFETY: the ioctl reads and fills a Start, and a byte of `which` for each probe.
-                let r = unsafe { libc::ioctl(fd, uapi::IOC_START, &mut start) };
-                (start, (r != 0).then(io::Error::last_os_error))
-            },
-            pump,
-        )?;
-        let text = uapi::text(&start.text);
-        match error {
-            None => {
-                let refused = (0..).zip(&which).filter(|(_, b)| **b != 0).map(|(n, _)| n).collect();
-                Ok(Started { refused, note: text })
-            }
-            Some(error) => Err(SessionError::Probe {
-                probe: (start.failed_probe != u32::MAX).then_some(start.failed_probe),
-                text: if text.is_empty() { error.to_string() } else { format!("{text} ({error})") },
-            }),
-        }
+        let note = self.ioc_start(uapi::SF_ARM, &mut which, pump)?;
+        let refused = (0..).zip(&which).filter(|(_, b)| **b != 0).map(|(n, _)| n).collect();
+        Ok(Armed { refused, note })
+    }
+
+    fn start(&mut self, pump: &mut dyn FnMut()) -> Result<(), SessionError> {
+        self.ioc_start(0, &mut [], pump).map(drop)
     }
 
     fn wait(

@@ -3,7 +3,7 @@
 //! order of probes, for errors and for the end of a run (vm-kmod/kernel:
 //! attach_task.c, context.c), so that a script prints the same here and there.
 
-use super::{poll, Load, Memory, Session, SessionError, Started, Stats, CONTROL_RING, DEFAULT_RING};
+use super::{poll, Armed, Load, Memory, Session, SessionError, Stats, CONTROL_RING, DEFAULT_RING};
 use crate::output::printer::exit;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -199,7 +199,11 @@ impl Session for HostedSession {
         Memory { image: f.image, globals: f.globals, contexts: f.contexts, rings: f.rings }
     }
 
-    fn start(&mut self, pump: &mut dyn FnMut()) -> Result<Started, SessionError> {
+    fn arm(&mut self, _pump: &mut dyn FnMut()) -> Result<Armed, SessionError> {
+        Ok(Armed::default())
+    }
+
+    fn start(&mut self, pump: &mut dyn FnMut()) -> Result<(), SessionError> {
         for probe in self.in_order(kind::BEGIN) {
             // After exit() the other begin probes still run, after abort() or too many errors they don't.
             if self.machine.aborted() || self.end.is_some_and(|reason| reason != exit::CALL) {
@@ -213,7 +217,7 @@ impl Session for HostedSession {
             let first = self.period(probe);
             self.timers.push(Reverse((now + first, probe)));
         }
-        Ok(Started::default())
+        Ok(())
     }
 
     fn wait(

@@ -48,9 +48,9 @@ impl Memory {
     }
 }
 
-/// Result of [`Session::start`].
+/// Result of [`Session::arm`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Started {
+pub struct Armed {
     /// Probes that could not be armed, and that may be missing.
     pub refused: Vec<u32>,
     /// What the machine says about it.
@@ -103,9 +103,11 @@ pub trait Session {
     /// Start and length of each CPU's mapping of rings (`record.h`); they stay until the session is dropped.
     fn mappings(&self) -> Vec<(*const u8, usize)>;
     fn memory(&self) -> Memory;
-    /// Arms the probes and runs the begin probes. `pump` is called while that goes on: handlers that
-    /// run here wait for room in a full ring.
-    fn start(&mut self, pump: &mut dyn FnMut()) -> Result<Started, SessionError>;
+    /// Arms the probes; no handler runs yet. `pump` is called while that goes on.
+    fn arm(&mut self, pump: &mut dyn FnMut()) -> Result<Armed, SessionError>;
+    /// Runs the begin probes and lets the others run. `pump` is called while that goes on: handlers
+    /// that run here wait for room in a full ring.
+    fn start(&mut self, pump: &mut dyn FnMut()) -> Result<(), SessionError>;
     /// Waits until there may be records, or one of `fds` has an event, or the time is up.
     /// A session in this process runs its timers here.
     fn wait(

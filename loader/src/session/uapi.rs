@@ -4,7 +4,7 @@
 use stp_compiler::target::offsets::Offsets as KernelOffsets;
 
 /// Version of the interface that this loader speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// `struct stpvm_info`
 #[repr(C)]
@@ -75,11 +75,15 @@ pub struct Start {
     pub failed_probe: u32,
     /// Optional probes that could not be armed.
     pub refused: u32,
-    pub pad: u32,
+    /// `SF_*`
+    pub flags: u32,
     pub text: [u8; 160],
     /// Address of a byte for each probe, which becomes 1 where it could not be armed; 0: not wanted.
     pub which: u64,
 }
+
+/// Arm and no more: no handler runs before the START that follows.
+pub const SF_ARM: u32 = 1;
 
 /// `struct stpvm_probe_stats`
 #[repr(C)]

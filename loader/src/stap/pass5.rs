@@ -16,18 +16,19 @@ use crate::run::{self, Control, Outcome};
 use crate::session::device::Device;
 use crate::session::hosted::HostedSession;
 use crate::session::places::{names_no_module, needs_kernel, needs_symbols, Addresses};
-use crate::session::{module, Load, Memory, Session, SessionError, Started};
+use crate::session::{module, Armed, Load, Memory, Session, SessionError};
 use crate::symbols::Names;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stp_compiler::bytecode::{Class, Hist, Image};
+use stp_compiler::bytecode::{Class, Hist, Image, Probe};
 use stp_compiler::cache::Cache;
 use stp_compiler::target::debugfiles::DebugOptions;
 use stp_compiler::target::kernel::Kernel;
 use stp_compiler::target::offsets::{module_offsets, Offsets, UNKNOWN};
 use stp_compiler::target::symbols::Symbols;
+use stp_compiler::types::hir::Place;
 use stp_vm::host::Program;
 use stp_vm::isa::{Helper, Op, CAP_ALL_PROCS, CAP_GURU, CAP_KERNEL_READ, CAP_USER_READ, ISA_HASH};
 
@@ -173,11 +174,11 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
     };
     let mut printer = Printer::new(image, &render, o.messages.clone(), sink);
     let begin = Instant::now();
-    let mut on_start = |started: &Started| {
+    let mut on_armed = |armed: &Armed| {
         if o.verbose > 0 {
-            o.messages.plain(&started_text(image, started, begin.elapsed()));
+            o.messages.plain(&armed_text(image, armed, begin.elapsed()));
         }
-        let points = refused_points(image, &started.refused);
+        let points = refused_points(image, &armed.refused);
         for p in points.iter().filter(|_| o.verbose > 0) {
             o.messages.plain(&format!(
                 "Pass 5: {}: {} of {} refused by the kernel.",
@@ -189,8 +190,10 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         match points.iter().find(|p| p.refused == p.places && !p.optional) {
             None => Ok(()),
             Some(p) => Err(SessionError::Unable(format!(
-                "probe {} could not be armed: the kernel refuses all {} places",
-                p.text, p.places
+                "probe {} could not be armed: the kernel refuses {}{}",
+                p.text,
+                if p.places == 1 { "the place".into() } else { format!("all {} places", p.places) },
+                advice(image.probes.iter().find(|q| q.one_of.as_deref() == Some(p.text)))
             ))),
         }
     };
@@ -199,7 +202,7 @@ fn try_run(image: &Image, o: &Options<'_>) -> anyhow::Result<bool> {
         timeout: o.timeout.map(Duration::from_secs),
         child: child.as_mut(),
         input: Input::of(image),
-        on_start: &mut on_start,
+        on_armed: &mut on_armed,
     };
     let result = run::run(session.as_mut(), &mut printer, control);
     let outcome = match result {
@@ -267,13 +270,30 @@ fn too_large(image: &Image, e: SessionError) -> SessionError {
 fn named(image: &Image, e: run::RunError) -> run::RunError {
     match e {
         run::RunError::Session(SessionError::Probe { probe: Some(n), text }) => {
-            let pp = image.probes.get(n as usize).map_or("?", |p| p.pp.as_str());
+            let probe = image.probes.get(n as usize);
+            let pp = probe.map_or("?", |p| p.pp.as_str());
+            let advice = if text.contains("the kernel allows no") { advice(probe) } else { "" };
             run::RunError::Session(SessionError::Probe {
                 probe: None,
-                text: format!("probe {pp} could not be armed: {text}"),
+                text: format!("probe {pp} could not be armed: {text}{advice}"),
             })
         }
         e => e,
+    }
+}
+
+/// What to do about a place in code that the kernel refuses.
+fn advice(probe: Option<&Probe>) -> &'static str {
+    match probe.map(|p| &p.at) {
+        Some(Place::Function { absolute: Some(_), .. }) => {
+            "; it must be the first byte of an instruction of the kernel's code, in none of the functions \
+             that /sys/kernel/debug/kprobes/blacklist lists"
+        }
+        Some(Place::Function { .. } | Place::Return { .. }) => {
+            "; /sys/kernel/debug/kprobes/blacklist lists the functions that may not be probed: \
+             probe one that calls it, or end the point with `?` to run without it"
+        }
+        _ => "",
     }
 }
 
@@ -370,16 +390,16 @@ fn refused_points<'a>(image: &'a Image, refused: &[u32]) -> Vec<RefusedPoint<'a>
     out
 }
 
-fn started_text(image: &Image, started: &Started, took: Duration) -> String {
-    let armed = image.probes.len().saturating_sub(started.refused.len());
-    let refused = match started.refused.len() {
+fn armed_text(image: &Image, armed: &Armed, took: Duration) -> String {
+    let there = image.probes.len().saturating_sub(armed.refused.len());
+    let refused = match armed.refused.len() {
         0 => String::new(),
         n => format!(", {n} could not be"),
     };
-    let note = if started.note.is_empty() { String::new() } else { format!(" ({})", started.note) };
+    let note = if armed.note.is_empty() { String::new() } else { format!(" ({})", armed.note) };
     format!(
-        "Pass 5: {} armed and begun in {}.{:03} ms{refused}{note}.",
-        count(armed, "probe"),
+        "Pass 5: {} armed in {}.{:03} ms{refused}{note}.",
+        count(there, "probe"),
         took.as_micros() / 1000,
         took.as_micros() % 1000
     )
@@ -446,8 +466,6 @@ fn nothing_known() -> Offsets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stp_compiler::bytecode::Probe;
-    use stp_compiler::types::hir::Place;
 
     #[test]
     fn refused_places_are_counted_by_their_point() {

@@ -351,9 +351,7 @@ fn events(page: &mut String, bpftrace: Option<PathBuf>) -> Result<()> {
         );
         for ((what, _), outcome) in ARMED.iter().zip(outcomes) {
             let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
-            let told = said
-                .lines()
-                .find_map(|l| l.strip_prefix("Pass 5: ")?.split_once(" probes armed and begun in "));
+            let told = said.lines().find_map(|l| l.strip_prefix("Pass 5: ")?.split_once(" probes armed in "));
             let (n, time) = told.with_context(|| format!("guest {series}: {}", outcome.describe()))?;
             let _ = writeln!(page, "- {n} {what} in {}", time.trim_end_matches('.'));
         }

@@ -57,6 +57,13 @@ void case_count(char **argv)
 
 	open_session(&s);
 	must_load(&s, counter(s.info.isa_hash, at, plain ? IM_G_INT : IM_G_PERCPU));
+	/* nothing counts before the session runs */
+	must_arm(&s);
+	hammer_start(&h);
+	msleep(50);
+	hammer_stop(&h);
+	st = stats_of(&s, 0);
+	check(!st.hits, "%llu hits while armed only", (unsigned long long)st.hits);
 	must_start(&s);
 	hammer_start(&h);
 	msleep(500);

@@ -43,10 +43,28 @@ void must_load(struct session *s, struct image *im)
 	free(im);
 }
 
+static int start_with(struct session *s, u32 flags)
+{
+	s->start = (struct stpvm_start){ .size = sizeof(s->start), .flags = flags };
+	return ioctl(s->fd, STPVM_IOC_START, &s->start) ? -errno : 0;
+}
+
 int start(struct session *s)
 {
-	s->start = (struct stpvm_start){ .size = sizeof(s->start) };
-	return ioctl(s->fd, STPVM_IOC_START, &s->start) ? -errno : 0;
+	return start_with(s, 0);
+}
+
+/* the first of the two parts of START, and what is not one */
+void must_arm(struct session *s)
+{
+	int err = start_with(s, ~0u);
+
+	check(err == -EINVAL, "START with unknown flags: %s", strerror(-err));
+	err = start_with(s, STPVM_SF_ARM);
+	check(!err, "ARM: %s: probe %d: %s", strerror(-err), (int)s->start.failed_probe,
+	      s->start.text);
+	err = start_with(s, STPVM_SF_ARM);
+	check(err == -EBADFD, "ARM again: %s", strerror(-err));
 }
 
 void must_start(struct session *s)

@@ -80,6 +80,7 @@ void open_session(struct session *s);
 int load(struct session *s, struct image *im);
 void must_load(struct session *s, struct image *im);
 int start(struct session *s);
+void must_arm(struct session *s);
 void must_start(struct session *s);
 void must_stop(struct session *s);
 struct stpvm_probe_stats stats_of(struct session *s, u32 probe);
