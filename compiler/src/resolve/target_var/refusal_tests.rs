@@ -4,8 +4,8 @@
 use super::KernelTarget;
 use crate::diag::Severity;
 use crate::driver::{Compilation, Input, Options};
+use crate::target::btf::build::Builder;
 use crate::target::btf::Btf;
-use crate::target::btf_build::Builder;
 use crate::target::kernel::Kernel;
 
 /// struct big { long a[4]; }; struct key { char name[8]; }; struct secret;
