@@ -183,7 +183,14 @@ fn of_system_calls() {
         ("println($fd[0])", "arguments of system calls are numbers here; use @cast"),
     ];
     check("__syscall(\"read\")", false, &cases);
-    check("__syscall(\"read\")", true, &[("$fd = 1", "arguments of system calls can only be read")]);
+    let cases = [
+        ("$fd->low = 1", "arguments of system calls are numbers here; use @cast"),
+        ("println(&$fd)", "arguments of system calls have no address"),
+        ("$$parms = 1", "'$$parms' is made of arguments and can only be read"),
+    ];
+    check("__syscall(\"read\")", true, &cases);
+    let at_return = "'$fd' was kept when the function was entered: setting it at the return changes nothing";
+    check("__syscall(\"read\").return", true, &[("$fd = 1", at_return)]);
 }
 
 #[test]
