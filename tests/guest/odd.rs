@@ -16,7 +16,7 @@ const REFUSED: [(&str, &str, &str); 30] = [
     ("", "kernel.function(INSIDE)", "for it is inside an instruction"),
     ("", "kernel.function(DATA)", "the first byte of an instruction of the kernel's code"),
     ("", "kernel.function(0)", "the first byte of an instruction of the kernel's code"),
-    ("", "kernel.function(\"vfs_read\").return.maxactive(0)", "maxactive value out of range"),
+    ("", "kernel.function(\"vfs_read\").return.maxactive(32768)", "maxactive value out of range [0,32767]"),
     ("", "kprobe.function(\"nosuch\")", "no match"),
     ("", "module(\"nosuch\").function(\"f\")", "module 'nosuch' is not loaded"),
     ("", "kernel.data(\"nosuch\").write", "no variable 'nosuch' in the kernel"),
@@ -66,7 +66,7 @@ pub fn checks() -> Vec<Check> {
                    hit -g 'kernel.statement(CODE).absolute'; hit -g 'kprobe.statement(CODE).absolute'\n\
                    hit '' 'kernel.function(CODE)'; hit '' 'kernel.function(CODE).return'; hit '' 'kernel.statement(CODE)'\n\
                    hit '' 'kernel.statement(\"vfs_read\").nearest'; hit '' 'kprobe.function(\"vfs_read\").maxactive(0)'\n\
-                   hit '' 'kernel.function(\"vfs_read\").return.maxactive(1000000)'; hit '' 'kprobe.function(\"vfs_*\")'\n\
+                   hit '' 'kernel.function(\"vfs_read\").return.maxactive(32767)'; hit '' 'kprobe.function(\"vfs_*\")'\n\
                    hit '' 'kernel.data(DATA).length(3).rw'; hit '' 'timer.profile, timer.profile.tick, timer.profile.freq.hz(100)'"),
             |o| prints(o, "11111111111"),
         )

@@ -433,6 +433,9 @@ impl KernelTarget {
             }
         }
         out.retain(|t| !other(&t.name));
+        if system != "*" && !glob::is_pattern(system) {
+            out.iter_mut().for_each(|t| t.pp = format!("kernel.trace(\"{system}:{}\")", t.name));
+        }
         Ok(out)
     }
 
