@@ -91,7 +91,7 @@ awk '{ print $2, $3, $4, $13, $16, $17 }' rows >theirs
 cat rows.opens >>theirs
 # waiting has read the rows as well
 (grep '^[0-9A-F]\{8\}:' out | tail -2; grep '^opens' out) >ours
-grep '^from\|^in\|^out' out | sort -ur; grep '^made\|^failed' out
+(grep '^in\|^out' out; grep '^from' out | tail -1) | sort -ur; grep '^made\|^failed' out
 [ $(wc -l <theirs) = 3 ] && diff ours theirs >&2 && echo same
 "#;
 
