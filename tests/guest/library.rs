@@ -83,8 +83,9 @@ pub fn checks() -> Vec<Check> {
              stap $how -DSTP_NO_OVERLOAD -c \"sh -c 'exec changed_calls >made'\" /scripts/changed_calls.stp >out || exit\n\
              cat made out; rm -rf /tmp/first /tmp/other; done",
             |o| {
-                let changed = "wrote 5, seek to 4, wrote 78\nmade 0 /tmp/other 0 700, mask 0\nseen\n";
-                prints(o, &format!("{changed}wrote 77, seek to 33, wrote 78\nmade 0 /tmp/first -1 0, mask 111\n"))
+                let changed = "wrote 5, seek to 4, wrote 78\nmade 0 /tmp/other 0 700, mask 0\nhost 0 xyzd\nseen\n";
+                let left = "wrote 77, seek to 33, wrote 78\nmade 0 /tmp/first -1 0, mask 111\nhost 0 abcd\n";
+                prints(o, &format!("{changed}{left}"))
             },
         ),
         Check::new(

@@ -226,7 +226,7 @@ pub fn pattern_text(p: &[(&str, Arg)]) -> String {
     p.iter().map(comp).collect::<Vec<_>>().join(".")
 }
 
-/// Another name of `trace`: a wildcard means the one, not both.
+/// Another name of `trace`: a wildcard that fits both means the one.
 const SYNONYM: &str = "tracepoint";
 
 /// The points that a point with wildcards in its names means: those of the
@@ -248,7 +248,7 @@ pub fn expand(comps: &[Comp]) -> Vec<Vec<Comp>> {
                         Some(Literal::Number(_)) => Arg::Number,
                         Some(Literal::String(_)) => Arg::String,
                     };
-                    *arg == kind && glob(&c.name, name) && (*name != SYNONYM || c.name == SYNONYM)
+                    *arg == kind && glob(&c.name, name) && (*name != SYNONYM || !glob(&c.name, "trace"))
                 })
         };
         if fits {

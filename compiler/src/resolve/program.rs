@@ -6,6 +6,7 @@ use super::builtin::Comp;
 use crate::bytes::Bytes;
 use crate::syntax::ast::Literal;
 use std::env;
+use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,10 @@ pub fn guard(comps: &[Comp], has_target: bool) -> Result<Option<Comp>, String> {
             let name = PathBuf::from(std::ffi::OsString::from_vec(name.to_vec()));
             let path = find(&name, &env::var_os("PATH").unwrap_or_default())
                 .ok_or_else(|| format!("there is no program '{}', here or in PATH", name.display()))?;
+            if is_script(&path) {
+                let text = "is a script: name the program that reads it, or use .process with -c or -x";
+                return Err(format!("'{}' {text}", name.display()));
+            }
             let path = Bytes::from(path.into_os_string().into_vec());
             Ok(Some(Comp { name: "__in_program".into(), arg: Some(Literal::String(path)) }))
         }
@@ -40,6 +45,12 @@ fn find(name: &Path, path: &std::ffi::OsStr) -> Option<PathBuf> {
         _ => Some(name.to_path_buf()).filter(is_program),
     };
     found?.canonicalize().ok()
+}
+
+/// Does another program run for it?
+fn is_script(path: &Path) -> bool {
+    let mut first = [0; 2];
+    std::fs::File::open(path).and_then(|mut f| f.read_exact(&mut first)).is_ok() && first == *b"#!"
 }
 
 #[cfg(test)]
