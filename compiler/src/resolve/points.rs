@@ -320,8 +320,8 @@ fn place(
                 return Err(failure(world, point.span, "no-match", no_match(world, &query)));
             }
             // what the library asks for is known to be there
-            let asked_by_user = world.map.is_user(point.span);
-            if let Some(message) = world.target.unchecked(&query).filter(|_| asked_by_user) {
+            let by_user = world.map.is_user(point.span);
+            if let Some(message) = by_user.then(|| world.target.unchecked(&query)).flatten() {
                 world.warning("unchecked-file", message, point.span);
             }
             let mut wrapping = around.clone();
