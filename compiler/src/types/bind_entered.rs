@@ -16,10 +16,8 @@ use super::walk;
 use crate::diag::Span;
 use crate::resolve::points::Derived;
 use crate::resolve::target_api::TargetPlace;
+use crate::resolve::target_var::ARGUMENTS;
 use stp_vm::isa::Helper;
-
-/// DWARF numbers of the registers of arguments, in the order of the arguments.
-const ARGUMENTS: [u8; 6] = [5, 4, 1, 2, 8, 9];
 
 /// A function at whose entry registers are kept.
 pub struct Keeper {

@@ -29,6 +29,8 @@ mod refusal_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use walk::ARGUMENTS;
+
 use super::target_api::{Access, Frame, ListedVariable, PlaceContext, Query, TargetPlace, TargetVars};
 use crate::cache::Cache;
 use crate::diag::{Diagnostic, Span, Stage};
